@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from tests.ports import free_port
+
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -18,14 +20,15 @@ class _Server(ThreadingHTTPServer):
 class HttpHost:
     """`answers` are made by path, 404 where there is none; `asked` are the paths that were asked for, in order.
 
-    `posted` are the bodies of POST, in order.
+    `posted` are the bodies of POST, in order. No two have one port, unless it is given: brokers know providers, and
+    their keys, by their address.
     """
 
     def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         self.posted: list[str] = []
-        self._server = _Server((address, port), _handler(self))
+        self._server = _Server((address, port or free_port()), _handler(self))
         self.port = self._server.server_port
         self.url = f"http://{address}:{self.port}"
 

@@ -24,6 +24,7 @@ _DOWN_AFTER = 700  # milliseconds
 _CLUSTER_SETTINGS = (
     f"{_SETTINGS}min-replicas-to-write 1\n"
     f"cluster-node-timeout {_DOWN_AFTER}\ncluster-replica-validity-factor 0\n"
+    "cluster-allow-replica-migration no\n"  # a master that has given its last slot remains one
 )
 
 
@@ -117,7 +118,7 @@ def sentinel_fleet(folder: Path, *, is_tls: bool = False) -> Iterator[SentinelFl
 
 
 class ClusterFleet:
-    """Three masters with a replica each; `slot` is that of the tests' account."""
+    """Three masters with a replica each, and perhaps a new one; `slot` is that of the tests' account."""
 
     def __init__(self, nodes: list[RedisServer], slot: int) -> None:
         self.servers, self._slot = nodes, slot
@@ -130,6 +131,13 @@ class ClusterFleet:
 
     def replicas(self) -> list[RedisServer]:
         return self._roles()[1]
+
+    def move_slot(self, target: RedisServer) -> None:
+        """The slot of the tests' account, which must be the lowest one that its master has."""
+        command = ["redis-cli", "--cluster", "reshard", f"127.0.0.1:{target.port}", "--cluster-slots", "1"]
+        command += ["--cluster-from", _name(self.master()), "--cluster-to", _name(target), "--cluster-yes"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
 
     def _roles(self) -> tuple[RedisServer, list[RedisServer]]:
         """The master of the slot and its replicas that run, as a node says that is neither, if it can be."""
@@ -151,30 +159,42 @@ class ClusterFleet:
         return next(one for one in self.servers if one.port == port)
 
 
+def _name(node: RedisServer) -> str:
+    found = re.search(rb"[0-9a-f]{40}", node.ask(b"CLUSTER MYID"))
+    assert found is not None
+    return found[0].decode()
+
+
 def _has_slot(ranges: list[str], slot: int) -> bool:
     bounds = [(one.partition("-")[0], one.rpartition("-")[2]) for one in ranges if not one.startswith("[")]
     return any(int(first) <= slot <= int(last) for first, last in bounds)
 
 
 @contextmanager
-def cluster_fleet(folder: Path, slot: int, *, is_tls: bool = False) -> Iterator[ClusterFleet]:
+def cluster_fleet(
+    folder: Path, slot: int, *, is_tls: bool = False, masters: int = 3
+) -> Iterator[ClusterFleet]:
+    """The first three of the `masters` have slots; the third one those from `slot` on."""
     with ExitStack() as stack:
-        nodes = _servers(folder, "node", 6, lambda where: RedisServer(where, is_cluster=True), is_tls)
+        nodes = _servers(
+            folder, "node", 2 * masters, lambda where: RedisServer(where, is_cluster=True), is_tls
+        )
         for one in nodes:
             stack.callback(one.kill)
             one.start(_CLUSTER_SETTINGS)
-        for number, first in enumerate((0, 5461, 10923)):
-            nodes[number].ask(b"CLUSTER ADDSLOTSRANGE %d %d" % (first, (5460, 10922, 16383)[number]))
+        for node, bounds in zip(nodes, ((0, 5460), (5461, slot - 1), (slot, 16383)), strict=False):
+            node.ask(b"CLUSTER ADDSLOTSRANGE %d %d" % bounds)
         for one in nodes[1:]:
             nodes[0].ask(b"CLUSTER MEET 127.0.0.1 %d" % _port(one))
         eventually(
-            lambda: all(b"cluster_known_nodes:6" in one.ask(b"CLUSTER INFO") for one in nodes), "no meeting"
+            lambda: all(
+                b"cluster_known_nodes:%d\r" % len(nodes) in one.ask(b"CLUSTER INFO") for one in nodes
+            ),
+            "no meeting",
         )
-        for number in range(3):
-            name = re.search(rb"([0-9a-f]{40})", nodes[number].ask(b"CLUSTER MYID"))
-            assert name is not None
-            nodes[number + 3].ask(b"CLUSTER REPLICATE " + name[1])
-        for one in nodes[:3]:
+        for number in range(masters):
+            nodes[masters + number].ask(b"CLUSTER REPLICATE " + _name(nodes[number]).encode())
+        for one in nodes[:masters]:
             _await_replicas(one, 1)
         eventually(lambda: all(b"cluster_state:ok" in one.ask(b"CLUSTER INFO") for one in nodes), "not ok")
         yield ClusterFleet(nodes, slot)

@@ -138,7 +138,7 @@ WRAPPINGS: dict[Callable[[Caught], Element], str] = {
     same_id_twice: "assertions",
     original_in_extensions: "assertions",
     signed_response_inside_a_forged_one: "signed element",
-    signed_response_in_a_forged_one_with_its_id: "signature",
+    signed_response_in_a_forged_one_with_its_id: "signature objects",
     forged_in_a_signed_assertions_advice: "assertions",
     decoy_with_an_xml_id: "signature",
 }

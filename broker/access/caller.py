@@ -145,6 +145,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def is_temporary(self) -> bool:
         return self.token_issued_at is not None
 
+    @property
+    def source_account(self) -> str:
+        """The account for which a service principal acts; empty for any other caller."""
+        return parse_arn(self.source_arn).account if self.source_arn else ""
+
     @cached_property
     def condition_keys(self) -> Keys:
         """The condition keys of the principal; made once, because a cached caller serves many requests."""
@@ -163,9 +168,12 @@ def _condition_keys(caller: Caller) -> Keys:
         **{key: values for key, values in caller.session_keys.items() if not key.startswith("aws:")},
         "aws:principaltype": (PRINCIPAL_TYPES[type(principal)],),
         "aws:userid": (principal.user_id,),
-        "aws:principalisawsservice": _TRUE if isinstance(principal, Service) else _FALSE,
         "aws:viaawsservice": _FALSE,
     }
+    if isinstance(principal, Anonymous):  # "Anonymous requests do not include" aws:PrincipalIsAWSService
+        keys["aws:principalaccount"] = (principal.user_id,)
+    else:
+        keys["aws:principalisawsservice"] = _TRUE if isinstance(principal, Service) else _FALSE
     if caller.account:
         keys["aws:principalaccount"] = (caller.account,)
         keys["aws:principalarn"] = (
@@ -185,8 +193,8 @@ def _condition_keys(caller: Caller) -> Keys:
         keys["aws:assumedroot"] = _TRUE
     if isinstance(principal, Service) and caller.source_arn:
         keys["aws:sourcearn"] = (caller.source_arn,)
-        keys["aws:sourceaccount"] = (parse_arn(caller.source_arn).account,)
-        keys["aws:principalservicename"] = (principal.name,)
+        keys["aws:sourceaccount"] = (caller.source_account,)
+        keys["aws:principalservicename"] = keys["aws:principalservicenameslist"] = (principal.name,)
     for key, value in caller.tags.items():
         keys[f"aws:principaltag/{key.lower()}"] = (value,)
     return keys

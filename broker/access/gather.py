@@ -97,7 +97,8 @@ class Gatherer:
             layers = msgspec.structs.replace(layers, rcps=(NO_POLICIES,))
         elif RESOURCE_CONTROL_POLICY in organization.features:
             layers = self._with_resource_controls(organization, layers, resource_account)
-        return layers, organization_keys(organization, caller.account, resource_account)
+        keys = organization_keys(organization, caller.account, resource_account, caller.source_account)
+        return layers, keys
 
     async def _gathered(self, store: Transaction, caller: Caller) -> _Gathered:
         organization: Organization | None = await self._organizations.at(

@@ -172,9 +172,15 @@ def _meaning(text: str) -> object:
 
 
 def organization_keys(
-    organization: Organization, principal_account: str, resource_account: str | None
+    organization: Organization,
+    principal_account: str,
+    resource_account: str | None,
+    source_account: str = "",
 ) -> Keys:
-    """The keys for this principal and this resource. Accounts that are unknown or not members have none."""
+    """The keys for this principal and this resource, and the account for which a service acts.
+
+    Accounts that are unknown or not members have none.
+    """
     keys: Keys = {}
     if is_member(organization, principal_account):
         keys["aws:principalorgid"] = (organization.organization_id,)
@@ -183,6 +189,9 @@ def organization_keys(
     if resource_account is not None and is_member(organization, resource_account):
         keys["aws:resourceorgid"] = (organization.organization_id,)
         keys["aws:resourceorgpaths"] = (organization_path(organization, resource_account),)
+    if is_member(organization, source_account):
+        keys["aws:sourceorgid"] = (organization.organization_id,)
+        keys["aws:sourceorgpaths"] = (organization_path(organization, source_account),)
     return keys
 
 

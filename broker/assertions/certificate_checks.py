@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.dsa import DSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
@@ -20,6 +21,18 @@ from broker.assertions.checks import Checks
 SMALLEST_RSA_KEY, SMALLEST_CURVE = 2048, 256  # bits
 _GOOD_DIGESTS = ("sha256", "sha384", "sha512")
 _GOOD_KEYS = Ed25519PublicKey | Ed448PublicKey | MLDSA44PublicKey | MLDSA65PublicKey | MLDSA87PublicKey
+
+# What the library raises for what it cannot read. Some of it is only a kind that it has no class for: names that are
+# x400Address or ediPartyName, a TLS feature without a name.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 

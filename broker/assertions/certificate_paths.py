@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -24,6 +24,7 @@ from cryptography.x509.verification import (
 )
 
 from broker.assertions.certificate_checks import (
+    UNREADABLE,
     find_extension,
     require_current,
     require_strong_key,
@@ -43,7 +44,6 @@ MOST_IN_CHAIN = 5  # "MUST NOT exceed the maximum depth of 5 certificates"
 LONGEST_SERIAL_NUMBER = 20  # bytes (RFC 5280, 4.1.2.2)
 
 _CLIENT_PURPOSES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 
 
 class Anchors(msgspec.Struct, frozen=True):
@@ -59,8 +59,11 @@ def read_certificate(unverified_der: bytes, checks: Checks) -> x509.Certificate:
         found = x509.load_der_x509_certificate(unverified_der)
         found.public_key()
         found.extensions  # noqa: B018  it is read here, so that no error comes later
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise checks.fail("certificate", found=error, wanted="a certificate that can be read") from None
+    # The library takes a signature that says of its last bits that they are not used, which none covers.
+    is_whole = unverified_der.endswith(b"\0" + found.signature)
+    checks.require("certificate", is_whole, found="a signature with unused bits", wanted="whole octets")
     return found
 
 
@@ -69,7 +72,7 @@ def parse_anchors(pem: str, is_repository: bool = False) -> Anchors:
     """The certificates of a trust anchor; raises ValueError, in words for the client, for what cannot be one."""
     try:
         certificates = tuple(x509.load_pem_x509_certificates(pem.encode()))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"The certificate data cannot be read: {error}") from None
     checks = Checks()
     try:
@@ -77,7 +80,7 @@ def parse_anchors(pem: str, is_repository: bool = False) -> Anchors:
             _require_anchor(one, checks, is_repository=is_repository)
     except CheckFailed as failed:
         raise ValueError(f"A certificate cannot be a trust anchor: {failed}") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"The certificate data cannot be read: {error}") from None
     return Anchors(certificates, is_repository)
 
@@ -109,7 +112,7 @@ def _require_anchor(one: x509.Certificate, checks: Checks, *, is_repository: boo
 def _require_self_signed(one: x509.Certificate, checks: Checks) -> None:
     try:
         one.verify_directly_issued_by(one)
-    except (*_UNREADABLE, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise checks.fail(
             "self-signed", found=f"{shown_certificate(one)}: {error}", wanted="its own signature"
         ) from None
@@ -145,7 +148,7 @@ def verify_path(
             _require_issues(one, checks)
         for one in path[1:]:
             require_current(one, now, checks)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise checks.fail("certificate", found=error, wanted="certificates that can be read") from None
     return path
 
@@ -265,7 +268,7 @@ def require_not_revoked(
         try:
             signed = tuple(each for each in named if is_list_of(each, issuer))
             current = [each for each in signed if is_current_list(each, issuer, now)]
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise checks.fail("revocation list", found=error, wanted="lists that can be read") from None
         revoked = is_revoked(one.serial_number, signed)
         checks.require(
@@ -285,7 +288,7 @@ def require_not_revoked(
 def has_current_list(lists: RevocationLists, issuer: x509.Certificate, now: float) -> bool:
     try:
         return any(is_current_list(one, issuer, now) for one in lists)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 
@@ -300,7 +303,7 @@ def require_list_of(content: bytes, anchors: Anchors) -> int:
         named = [each for each in anchors.certificates if each.subject == one.issuer]
         try:
             is_theirs = not named or any(is_list_of(one, each) for each in named)
-        except _UNREADABLE:
+        except UNREADABLE:
             is_theirs = False
         if not is_theirs:
             raise ValueError("The list is not signed by the trust anchor whose name it has.")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from broker.assertions.certificate_checks import (
+    UNREADABLE,
     find_extension,
     require_current,
     require_strong_key,
@@ -39,13 +39,7 @@ def verify_client_certificate(
         return _verified(chain, now, revocation_lists, checks)
     except CheckFailed:
         raise
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-    ) as error:
+    except UNREADABLE as error:
         raise checks.fail("certificate", found=error, wanted="certificates that can be read") from None
 
 

@@ -47,7 +47,8 @@ def verify_possession(
     checks.require("htm", claims.get("htm") == method, found=claims.get("htm"), wanted=method)
     checks.require("htu", _is_for(claims.get("htu"), host, path), found=claims.get("htu"), wanted=host + path)
     issued_at, proof_id = claims.get("iat"), claims.get("jti")
-    is_recent = isinstance(issued_at, int | float) and abs(now - issued_at) <= LEEWAY
+    # No difference: JSON has whole numbers for which there is no float.
+    is_recent = isinstance(issued_at, int | float) and now - LEEWAY <= issued_at <= now + LEEWAY
     checks.require("iat", is_recent, found=issued_at, wanted=f"within {LEEWAY:.0f} s of {now:.0f}")
     checks.require("jti", type(proof_id) is str and 0 < len(proof_id) <= _LONGEST_ID, wanted="an id")
     assert type(jwk) is dict, "it was parsed"

@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from broker.assertions.certificate_checks import find_extension
+from broker.assertions.certificate_checks import UNREADABLE, find_extension
 
 _LISTS = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 
@@ -21,7 +20,7 @@ def parse_revocation_lists(content: bytes) -> RevocationLists:
         lists = tuple(map(x509.load_pem_x509_crl, found)) if found else (x509.load_der_x509_crl(content),)
         if any(_is_partial(one) for one in lists):
             raise ValueError("a delta, an indirect or a partial list, which cannot be used")
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise ValueError(f"is no certificate revocation list: {error}") from None
     return lists
 

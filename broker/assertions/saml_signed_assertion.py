@@ -14,12 +14,15 @@ from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
 from broker.assertions.checks import Checks
 from broker.assertions.saml_assertion import Expected
 from broker.assertions.saml_metadata import ProviderMetadata
-from broker.assertions.xml_documents import SAML, read_document
+from broker.assertions.xml_documents import SAML, SIGNATURE, read_document
 from broker.assertions.xml_signatures import signature_of, signed_content
 
 ASSERTION, ENCRYPTED_ASSERTION = f"{SAML}Assertion", f"{SAML}EncryptedAssertion"
 
-_ENCRYPTED = "{http://www.w3.org/2001/04/xmlenc#}EncryptedData"
+_ENCRYPTION = "{http://www.w3.org/2001/04/xmlenc#}"
+_ENCRYPTED = f"{_ENCRYPTION}EncryptedData"
+# What would be opened is then elsewhere, or the result of transforms (XPath, XSLT) that the document brings along.
+_INDIRECT = (f"{_ENCRYPTION}CipherReference", f"{SIGNATURE}Transforms")
 
 
 def signed_in_response(
@@ -78,6 +81,13 @@ def _opened(encrypted: Element, private_keys: Sequence[str], checks: Checks) -> 
 def _decrypted(encrypted: Element, private_keys: Sequence[str], checks: Checks) -> Element:
     data = encrypted.findall(_ENCRYPTED)
     checks.require("encryption", len(data) == 1, found=f"{len(data)} EncryptedData", wanted="one")
+    indirect = list(encrypted.iter(*_INDIRECT))
+    checks.require(
+        "encryption",
+        not indirect,
+        found=f"{len(indirect)} references or transforms",
+        wanted="the octets themselves",
+    )
     checks.require("private keys", bool(private_keys), found="none", wanted="a private key of the provider")
     for key in private_keys:
         try:

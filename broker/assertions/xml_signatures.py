@@ -19,6 +19,10 @@ from lxml.etree import _Element as Element
 from broker.assertions.checks import Checks
 from broker.assertions.xml_documents import SIGNATURE, read_document
 
+# DANGER: the library opens whatever file or URL a document names (`URI` of a reference in a manifest, of a
+# CipherReference, of a RetrievalMethod), before anything is proven. Without these callbacks it opens none.
+xmlsec.cleanup_callbacks()
+
 _EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 _ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 _PREFIXES = f"{{{_EXCLUSIVE}}}InclusiveNamespaces"
@@ -78,7 +82,10 @@ def signed_content(
 
 
 def _require_form(element: Element, signature: Element, checks: Checks, allow_sha1: bool) -> Element:
-    """The one reference of the signature; raises CheckFailed where the signature is not as SAML requires."""
+    """The one reference of the signature; raises CheckFailed where the signature is not as SAML requires.
+
+    "Signatures MUST NOT contain ds:Object" (SAML 2.0 errata, E91): a manifest in one has references of its own.
+    """
     infos = signature.findall(f"{SIGNATURE}SignedInfo")
     references = signature.findall(f"{SIGNATURE}SignedInfo/{SIGNATURE}Reference")
     checks.require(
@@ -115,6 +122,8 @@ def _require_form(element: Element, signature: Element, checks: Checks, allow_sh
         found=target,
         wanted=f"#{identifier}",
     )
+    objects = signature.findall(f"{SIGNATURE}Object")
+    checks.require("signature objects", not objects, found=f"{len(objects)} objects", wanted="none")
     return reference
 
 

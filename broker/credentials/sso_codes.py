@@ -17,6 +17,8 @@ from broker.credentials.sso_sessions import (
     hash_of,
     invalid_grant,
     is_hexadecimal,
+    promise_session,
+    take_promised,
 )
 from broker.storage.sso_records import Approval, AuthorizationCode
 from broker.storage.store import SSO_CODES, Transaction
@@ -53,6 +55,7 @@ def put_code(
         approval=approval,
     )
     store.put(SSO_CODES, approval.session_id[:2], code, key=approval.session_id, expires_at=expires_at)
+    promise_session(store, approval, client_hash, client_name, expires_at)
     return approval.session_id + secret
 
 
@@ -90,6 +93,7 @@ async def take_code(
     if not is_verified(code.code_challenge, unverified_verifier):
         raise invalid_grant("the code verifier does not fit")
     approval = code.approval
+    await take_promised(store, approval)
     used = replace(code, is_used=True)
     store.put(SSO_CODES, approval.session_id[:2], used, key=approval.session_id, expires_at=code.expires_at)
     return code

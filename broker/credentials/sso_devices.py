@@ -16,6 +16,8 @@ from broker.credentials.sso_sessions import (
     hash_of,
     invalid_grant,
     is_hexadecimal,
+    promise_session,
+    take_promised,
 )
 from broker.errors import Refusal
 from broker.storage.sso_records import Approval, DeviceAuthorization
@@ -85,6 +87,8 @@ async def answer_waiting(
             _key(unverified_user_code),
             replace(device, approval=approval, is_denied=approval is None),
         )
+        if approval is not None:
+            promise_session(store, approval, device.client_hash, device.client_name, device.expires_at)
     return device
 
 
@@ -113,6 +117,7 @@ async def poll(
     if device.is_denied:
         raise Refusal("AccessDeniedException", "The person has denied the request.")
     if device.approval is not None:
+        await take_promised(store, device.approval)
         store.delete(SSO_DEVICES, key[:2], key)
         return begin_session(
             store,

@@ -66,6 +66,28 @@ def approve_role(session: PortalSession, claims: SessionClaims, entropy: Entropy
     )
 
 
+def promise_session(
+    store: Transaction, approval: Approval, client_hash: str, client_name: str, until: int
+) -> None:
+    """The client may fetch tokens until then, unless the session is ended before."""
+    promised = SsoSession(
+        approval=approval,
+        client_hash=client_hash,
+        client_name=client_name,
+        access_token_hash=b"",
+        access_ends_at=0,
+    )
+    store.put(SSO_SESSIONS, approval.session_id[:2], promised, key=approval.session_id, expires_at=until)
+
+
+async def take_promised(store: Transaction, approval: Approval) -> None:
+    """The client fetches its tokens; raises InvalidGrantException where the session was ended meanwhile."""
+    promised = await store.find(SSO_SESSIONS, approval.session_id[:2], approval.session_id)
+    if promised is None:
+        raise invalid_grant("what the person allowed has ended before the client fetched it")
+    end_session(store, promised)
+
+
 class Tokens:
     """What a client gets; `refresh_token` is None where it may not refresh."""
 

@@ -43,17 +43,29 @@ class AdmittedResolver(AbstractResolver):
     async def close(self) -> None:
         await self._resolver.close()
 
+    def socket_to(self, target: tuple[Any, ...]) -> socket.socket:
+        """A socket for a connection to `target`, as of getaddrinfo; raises OSError where it is not admitted.
 
-def open_fetcher(reach: Reach, tls: ssl.SSLContext) -> "Fetcher":
-    resolver = AdmittedResolver(reach.private_networks)
+        aiohttp resolves no host that it takes for an address. This sees whatever it connects to.
+        """
+        family, kind, protocol, _, address = target
+        if not _is_admitted(str(address[0]), self._private_networks):
+            raise OSError(f"{address[0]} may not be reached")
+        return socket.socket(family, kind, protocol)
+
+
+def open_fetcher(reach: Reach, tls: ssl.SSLContext, resolver: AbstractResolver | None = None) -> "Fetcher":
+    """`resolver` finds the addresses of names; the system's where there is none."""
+    admitted = AdmittedResolver(reach.private_networks, resolver)
     connector = aiohttp.TCPConnector(
-        resolver=resolver,
+        resolver=admitted,
         use_dns_cache=False,
         limit=MOST_CONNECTIONS,
         ssl=tls,
+        socket_factory=admitted.socket_to,
     )
     session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-    return Fetcher(session, resolver, reach)
+    return Fetcher(session, admitted, reach)
 
 
 class Fetcher:

@@ -48,6 +48,8 @@ def require_admitted(url: str, reach: Reach) -> None:
     """Raises FetchFailed where the scheme of the URL, or an address in it, is not admitted.
 
     An address in a URL is never resolved, so AdmittedResolver does not check it.
+
+    # DANGER: an HTTP client reads a host that is not ASCII by UTS #46, which makes full-width digits an address.
     """
     try:
         parts = urlsplit(url)
@@ -58,6 +60,8 @@ def require_admitted(url: str, reach: Reach) -> None:
         raise FetchFailed(f"{url} is not https")
     if not host or parts.username is not None or parts.password is not None:
         raise FetchFailed(f"{url} names no host, or a user")
+    if not host.isascii():
+        raise FetchFailed(f"{url} names a host that is not ASCII: IDNA has a form of it (xn--…) that is")
     address = find_address(host)
     if address is not None and not is_admitted(address, reach.private_networks):
         raise FetchFailed(f"{url} is at an address that may not be reached")

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from broker.audit.event import iso_time
 from broker.gateway.bodies import NAMESPACE, PUBLIC_ACCESS, Deletion
-from broker.storage.resource_records import ForeignResource, PublicAccessBlock
+from broker.gateway.cross_origin_rules import write_cross_origin_rules
+from broker.storage.resource_records import CrossOriginRule, ForeignResource, PublicAccessBlock
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -73,6 +74,10 @@ def public_access_block(block: PublicAccessBlock) -> web.Response:
         "PublicAccessBlockConfiguration",
         "".join(f"<{name}>{value}</{name}>" for name, value in values.items()),
     )
+
+
+def cross_origin_rules(rules: tuple[CrossOriginRule, ...]) -> web.Response:
+    return xml("CORSConfiguration", write_cross_origin_rules(rules))
 
 
 def denied_deletion(one: Deletion, code: str, message: str) -> str:

@@ -52,7 +52,7 @@ class Retention(msgspec.Struct, frozen=True):
 
 def read_tags(body: bytes) -> dict[str, str]:
     """Of PutObjectTagging; raises Refusal."""
-    return _read(body, "Tagging", _tags)
+    return read_body(body, "Tagging", _tags)
 
 
 def read_retention(body: bytes) -> Retention:
@@ -60,12 +60,12 @@ def read_retention(body: bytes) -> Retention:
         found = _members(root, {"Mode", "RetainUntilDate"})
         return Retention(found.get("Mode", ""), found.get("RetainUntilDate", ""))
 
-    return _read(body, "Retention", members)
+    return read_body(body, "Retention", members)
 
 
 def read_legal_hold(body: bytes) -> str:
     """ON or OFF."""
-    status = _read(body, "LegalHold", lambda root: _members(root, {"Status"}).get("Status", ""))
+    status = read_body(body, "LegalHold", lambda root: _members(root, {"Status"}).get("Status", ""))
     if status not in ("ON", "OFF"):
         raise malformed_xml()
     return status
@@ -77,17 +77,17 @@ def read_location(body: bytes) -> str:
         return ""
 
     def location(root: Element) -> str:
-        children = {_name(child): child for child in root}
+        children = {element_name(child): child for child in root}
         if children.keys() - {"LocationConstraint"}:
             raise ValueError("more than a LocationConstraint")
         return text_of(children.get("LocationConstraint"))
 
-    return _read(body, "CreateBucketConfiguration", location)
+    return read_body(body, "CreateBucketConfiguration", location)
 
 
 def read_deletions(body: bytes) -> Deletions:
     """Of DeleteObjects; raises Refusal for none, and for more than a thousand keys."""
-    found = _read(body, "Delete", _deletions)
+    found = read_body(body, "Delete", _deletions)
     if not 0 < len(found.objects) <= MOST_KEYS:
         raise malformed_xml()
     return found
@@ -104,49 +104,53 @@ def read_public_access_block(body: bytes) -> PublicAccessBlock:
             **{PUBLIC_ACCESS[name]: value.lower() == "true" for name, value in found.items()}
         )
 
-    return _read(body, "PublicAccessBlockConfiguration", members)
+    return read_body(body, "PublicAccessBlockConfiguration", members)
 
 
 def write_tags(tags: Mapping[str, str]) -> bytes:
-    inner = "".join(f"<Tag>{_tag('Key', key)}{_tag('Value', value)}</Tag>" for key, value in tags.items())
+    inner = "".join(
+        f"<Tag>{write_element('Key', key)}{write_element('Value', value)}</Tag>"
+        for key, value in tags.items()
+    )
     return _document("Tagging", f"<TagSet>{inner}</TagSet>")
 
 
 def write_retention(retention: Retention) -> bytes:
-    until = _tag("RetainUntilDate", retention.retain_until) if retention.retain_until else ""
-    return _document("Retention", (_tag("Mode", retention.mode) if retention.mode else "") + until)
+    until = write_element("RetainUntilDate", retention.retain_until) if retention.retain_until else ""
+    return _document("Retention", (write_element("Mode", retention.mode) if retention.mode else "") + until)
 
 
 def write_legal_hold(status: str) -> bytes:
-    return _document("LegalHold", _tag("Status", status))
+    return _document("LegalHold", write_element("Status", status))
 
 
 def write_deletions(objects: tuple[Deletion, ...], *, is_quiet: bool) -> bytes:
     return _document(
-        "Delete", "".join(map(_deletion, objects)) + _tag("Quiet", "true" if is_quiet else "false")
+        "Delete", "".join(map(_deletion, objects)) + write_element("Quiet", "true" if is_quiet else "false")
     )
 
 
 def _deletion(one: Deletion) -> str:
-    version = _tag("VersionId", one.version_id) if one.version_id else ""
-    conditions = "".join(_tag(name, value) for name, value in one.conditions.items())
-    return f"<Object>{_tag('Key', one.key)}{version}{conditions}</Object>"
+    version = write_element("VersionId", one.version_id) if one.version_id else ""
+    conditions = "".join(write_element(name, value) for name, value in one.conditions.items())
+    return f"<Object>{write_element('Key', one.key)}{version}{conditions}</Object>"
 
 
 def _document(name: str, inner: str) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{NAMESPACE}">{inner}</{name}>'.encode()
 
 
-def _tag(name: str, value: str) -> str:
+def write_element(name: str, value: str) -> str:
     """A carriage return is a character reference: a parser would read it as a line feed."""
     return f"<{name}>{escape(value, {chr(13): '&#13;'})}</{name}>"
 
 
-def _read(body: bytes, name: str, read: Callable[[Element], Found]) -> Found:
+def read_body(body: bytes, name: str, read: Callable[[Element], Found]) -> Found:
+    """What `read` makes of the root element, which is called `name`. Raises Refusal where that raises ValueError."""
     try:
         root = read_document(body)
-        if _name(root) != name:
-            raise ValueError(f"{_name(root)} where {name} is expected")
+        if element_name(root) != name:
+            raise ValueError(f"{element_name(root)} where {name} is expected")
         return read(root)
     except ValueError as error:
         refusal = malformed_xml()
@@ -154,7 +158,7 @@ def _read(body: bytes, name: str, read: Callable[[Element], Found]) -> Found:
         raise refusal from None
 
 
-def _name(element: Element) -> str:
+def element_name(element: Element) -> str:
     """The name without its namespace, which clients leave out; raises ValueError for another namespace."""
     name = etree.QName(element)
     if name.namespace not in (None, NAMESPACE):
@@ -166,7 +170,7 @@ def _members(element: Element, names: set[str]) -> dict[str, str]:
     """The texts of the leaves in `element`. Raises ValueError for a repeated or another one."""
     found: dict[str, str] = {}
     for child in element:
-        name = _name(child)
+        name = element_name(child)
         if name in found or name not in names:
             raise ValueError(f"{name} is repeated or unknown")
         found[name] = value_of(child)
@@ -175,12 +179,12 @@ def _members(element: Element, names: set[str]) -> dict[str, str]:
 
 def _tags(root: Element) -> dict[str, str]:
     sets = list(root)
-    if len(sets) != 1 or _name(sets[0]) != "TagSet":
+    if len(sets) != 1 or element_name(sets[0]) != "TagSet":
         raise ValueError("one TagSet is expected")
     tags: dict[str, str] = {}
     for one in sets[0]:
         members = _members(one, {"Key", "Value"})
-        if _name(one) != "Tag" or not members.get("Key") or members["Key"] in tags:
+        if element_name(one) != "Tag" or not members.get("Key") or members["Key"] in tags:
             raise ValueError("a tag without a key, or twice the same")
         tags[members["Key"]] = members.get("Value", "")
     require_tag_number(tags)
@@ -195,14 +199,14 @@ def require_tag_number(tags: Mapping[str, str]) -> None:
 def _deletions(root: Element) -> Deletions:
     objects, quiet = [], ""
     for child in root:
-        if _name(child) == "Quiet":
+        if element_name(child) == "Quiet":
             quiet = text_of(child)
-        elif _name(child) == "Object":
+        elif element_name(child) == "Object":
             members = _members(child, {"Key", "VersionId", "ETag", "LastModifiedTime", "Size"})
             key, version = members.pop("Key", ""), members.pop("VersionId", "")
             if not key:
                 raise ValueError("an object without a key")
             objects.append(Deletion(key, version, members))
         else:
-            raise ValueError(f"{_name(child)} is unknown")
+            raise ValueError(f"{element_name(child)} is unknown")
     return Deletions(tuple(objects), quiet == "true")

@@ -74,10 +74,16 @@ async def own_bucket(
 ) -> ForeignResource:
     """The clause: an identity of another account "receives a 405 Method Not Allowed error", though it be allowed."""
     await judge(store)
+    record = await bucket_record(gateway, exchange, store)
+    if record.account_id != exchange.account:
+        raise Refusal("MethodNotAllowed", "The specified method is not allowed against this resource.")
+    return record
+
+
+async def bucket_record(gateway: Gateway, exchange: Exchange, store: Transaction) -> ForeignResource:
+    """Raises Refusal NoSuchBucket."""
     name = exchange.incoming.bucket
     owned = await find_bucket(gateway.gate, store, name)
-    if owned.account != exchange.account:
-        raise Refusal("MethodNotAllowed", "The specified method is not allowed against this resource.")
     record = await store.find(FOREIGN_RESOURCES, owned.account, bucket_arn(name))
     if record is None:
         raise no_such_bucket(name)

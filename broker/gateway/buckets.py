@@ -49,7 +49,7 @@ async def list_buckets(gateway: Gateway, exchange: Exchange, judge: Judge) -> we
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _MOST_BUCKETS):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= _MOST_BUCKETS):
         raise invalid_argument("max-buckets must be a number from 1 to 10000.")
     return int(text)
 

@@ -1,6 +1,6 @@
 """What answers requests: the rooms below, the clock and the settings; and one request as far as it has been read."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -56,7 +56,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 class Exchange(msgspec.Struct, kw_only=True):
     """One request. What is filled in later is None until then; `owner` is the account of its bucket. `record` journals
     the event, at most once; it raises JournalUnavailable. `posted_policy` is that of a signed form, in base64: all that
-    its signature covers.
+    its signature covers. `readable_by` are headers of the answer, for a page of another origin that has asked.
     """
 
     facts: RequestFacts
@@ -69,6 +69,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     posted_policy: str = ""
     caller: Caller | None = None
     owner: str = ""
+    readable_by: Mapping[str, str] = {}
     record: Callable[[], Awaitable[None]]
 
     @property

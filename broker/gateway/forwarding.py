@@ -157,16 +157,16 @@ async def passed_error(answer: ClientResponse, request_id: str) -> web.Response:
 
 
 async def pass_answer(
-    request: web.BaseRequest, answer: ClientResponse, request_id: str
+    request: web.BaseRequest, answer: ClientResponse, more: Mapping[str, str]
 ) -> web.StreamResponse:
-    """The store's answer, piece by piece: the next is read when the client has taken the last."""
+    """The store's answer with `more` headers, piece by piece: the next is read when the client has taken the last."""
     # Some stores (rclone's) answer a range with 200. A part that is asked for by its number has a checksum of its own.
     has_range = hdrs.CONTENT_RANGE in answer.headers and answer.status == HTTPStatus.OK
     response = web.StreamResponse(status=HTTPStatus.PARTIAL_CONTENT if has_range else answer.status)
     is_partial = hdrs.CONTENT_RANGE in answer.headers and hdrs.RANGE in request.headers
     for name, value in answered_headers(answer.headers.items(), is_partial=is_partial):
         response.headers.add(name, value)
-    response.headers["x-amz-request-id"] = request_id
+    response.headers.update(more)
     response.headers["Server"] = "broker"
     await response.prepare(request)
     while piece := await _next_piece(answer, request):

@@ -109,6 +109,7 @@ _GRANTS = (
     "x-amz-grant-write",
     "x-amz-grant-write-acp",
 )
+_DIRECTIVES = frozenset({"COPY", "REPLACE"})
 # An object or bucket belongs to its account alone, which these say, too.
 _OWNERS_ACLS = frozenset({"private", "bucket-owner-full-control"})
 
@@ -135,6 +136,7 @@ _HIDDEN = OF_TRANSPORT | {
     "x-amz-id-2",
     "x-amz-request-id",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-transfer-encoding",  # which takes up an offer that the store was not made
 }
 
 
@@ -168,6 +170,13 @@ def refuse_acls(incoming: Incoming) -> None:
         raise acl_not_supported()
 
 
+def require_known_directives(incoming: Incoming) -> None:
+    """Of a copy, each in its one spelling: what a store does not know as REPLACE, it takes for COPY."""
+    for what in ("metadata", "tagging"):
+        if incoming.headers.get(f"x-amz-{what}-directive", "COPY") not in _DIRECTIVES:
+            raise invalid_argument(f"Unknown {what} directive.")
+
+
 def is_chunked(incoming: Incoming) -> bool:
     """Whether the content encoding says aws-chunked, as the signature of such a body also does."""
     return AWS_CHUNKED in incoming.header("content-encoding")
@@ -191,6 +200,14 @@ def answered_headers(
         for name, value in received
         if (lowered := name.lower()) in _ANSWERED or (lowered.startswith("x-amz-") and lowered not in hidden)
     ]
+
+
+def refuse_chosen_headers(incoming: Incoming) -> None:
+    """The clause: the response header parameters "cannot be used with an unsigned (anonymous) request" (GetObject)."""
+    if any(name.startswith("response-") for name in incoming.query):
+        raise Refusal(
+            "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests."
+        )
 
 
 def require_owner(incoming: Incoming, header: str, owner: str) -> None:

@@ -38,6 +38,7 @@ OF_TRANSPORT = frozenset(
         "x-amz-region-set",
         "x-amz-request-payer",
         "x-amz-security-token",
+        "x-amz-te",  # an offer to read an MD5 behind an answer: it need not be taken up
         "x-amz-trailer",
         "x-amz-user-agent",
     }

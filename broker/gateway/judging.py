@@ -7,7 +7,7 @@ from broker.gateway.bodies import Deletion, read_tags
 from broker.gateway.condition_keys import JudgedBody, Keys, request_keys, signature_keys
 from broker.gateway.deciding import Buckets, find_bucket, require_all
 from broker.gateway.exchange import Exchange, Gateway
-from broker.gateway.headers import require_owner
+from broker.gateway.headers import refuse_chosen_headers, require_known_directives, require_owner
 from broker.gateway.operations import AnsweredBy, S3Level
 from broker.gateway.permissions import (
     CopySource,
@@ -33,8 +33,10 @@ class Judgement:
 
     def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
         self._gateway, self._exchange = gateway, exchange
-        source = exchange.incoming.header("x-amz-copy-source") if exchange.operation.copies else ""
-        self.source = read_source(source, gateway.rules) if source else None
+        self.source: CopySource | None = None
+        if exchange.operation.copies:
+            self.source = read_source(exchange.incoming.header("x-amz-copy-source"), gateway.rules)
+            require_known_directives(exchange.incoming)
         self.body = JudgedBody()
         self._found: Buckets = {}
         self.verified: VerifiedRequest | None = None
@@ -45,6 +47,7 @@ class Judgement:
         gateway, exchange = self._gateway, self._exchange
         if exchange.authorization is None:
             exchange.caller = anonymous(is_allowed=gateway.allows_anonymous)
+            refuse_chosen_headers(exchange.incoming)
         elif exchange.posted_policy:
             exchange.caller = await prove_form(
                 gateway.prover, store, exchange.authorization, exchange.posted_policy, exchange.facts.now
@@ -79,7 +82,7 @@ class Judgement:
         Asked only once the copy itself is allowed.
         """
         incoming = self._exchange.incoming
-        if incoming.header("x-amz-tagging-directive").upper() == "REPLACE":
+        if incoming.header("x-amz-tagging-directive") == "REPLACE":
             return  # x-amz-tagging has been judged with the copy
         asked = questions_of_tags(incoming, source, self._keys())
         if await self._fetch_tags(asked[0]):

@@ -11,6 +11,7 @@ buckets.
 
 import enum
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -128,11 +129,26 @@ def _of_bucket(name: str, method: str, mark: str, action: str, **more: object) -
     return msgspec.structs.replace(row, **more)
 
 
-def _configuration(title: str, mark: str, reads: str, writes: str, deletes: str = "") -> list[S3Operation]:
-    """Get, Put and, where there is one, Delete of one configuration of a bucket, which the store has."""
-    rows = [_of_bucket(f"Get{title}", "GET", mark, reads), _of_bucket(f"Put{title}", "PUT", mark, writes)]
-    return [*rows, _of_bucket(deletes, "DELETE", mark, writes)] if deletes else rows
+def _configuration(
+    title: str,
+    mark: str,
+    reads: str,
+    writes: str,
+    deletes: str = "",
+    *,
+    deleting: str = "",
+    answer: AnsweredBy = AnsweredBy.STORE,
+) -> list[S3Operation]:
+    """Get, Put and, where there is one, Delete of one configuration of a bucket. Mostly who may write it may delete it:
+    else `deleting` is the action.
+    """
+    kinds = [(f"Get{title}", "GET", reads), (f"Put{title}", "PUT", writes)]
+    if deletes:
+        kinds.append((deletes, "DELETE", deleting or writes))
+    return [_of_bucket(name, method, mark, action, answer=answer) for name, method, action in kinds]
 
+
+_kept = partial(_configuration, answer=AnsweredBy.GATEWAY)
 
 _SERVICE_ROWS = [
     S3Operation(
@@ -158,38 +174,29 @@ _BUCKET_ROWS = [
         "s3:GetBucketOwnershipControls",
         answer=AnsweredBy.GATEWAY,
     ),
-    _of_bucket("GetBucketPolicy", "GET", "policy", "s3:GetBucketPolicy", answer=AnsweredBy.GATEWAY),
-    _of_bucket("PutBucketPolicy", "PUT", "policy", "s3:PutBucketPolicy", answer=AnsweredBy.GATEWAY),
-    _of_bucket("DeleteBucketPolicy", "DELETE", "policy", "s3:DeleteBucketPolicy", answer=AnsweredBy.GATEWAY),
+    *_kept(
+        "BucketPolicy",
+        "policy",
+        "s3:GetBucketPolicy",
+        "s3:PutBucketPolicy",
+        "DeleteBucketPolicy",
+        deleting="s3:DeleteBucketPolicy",
+    ),
     _of_bucket(
         "GetBucketPolicyStatus", "GET", "policyStatus", "s3:GetBucketPolicyStatus", answer=AnsweredBy.GATEWAY
     ),
-    _of_bucket(
-        "GetPublicAccessBlock",
-        "GET",
+    *_kept(
+        "PublicAccessBlock",
         "publicAccessBlock",
         "s3:GetBucketPublicAccessBlock",
-        answer=AnsweredBy.GATEWAY,
-    ),
-    _of_bucket(
-        "PutPublicAccessBlock",
-        "PUT",
-        "publicAccessBlock",
         "s3:PutBucketPublicAccessBlock",
-        answer=AnsweredBy.GATEWAY,
-    ),
-    _of_bucket(
         "DeletePublicAccessBlock",
-        "DELETE",
-        "publicAccessBlock",
-        "s3:PutBucketPublicAccessBlock",
-        answer=AnsweredBy.GATEWAY,
     ),
     *_configuration("BucketVersioning", "versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),
     *_configuration(
         "BucketTagging", "tagging", "s3:GetBucketTagging", "s3:PutBucketTagging", "DeleteBucketTagging"
     ),
-    *_configuration("BucketCors", "cors", "s3:GetBucketCORS", "s3:PutBucketCORS", "DeleteBucketCors"),
+    *_kept("BucketCors", "cors", "s3:GetBucketCORS", "s3:PutBucketCORS", "DeleteBucketCors"),
     *_configuration(
         "BucketEncryption",
         "encryption",

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from broker.gateway import answers, bucket_policies, buckets, public_access
+from broker.gateway import answers, bucket_cors, bucket_policies, buckets, public_access
 from broker.gateway.bodies import Deletion
 from broker.gateway.body import Body, body_check
 from broker.gateway.deleting import delete_objects
@@ -76,7 +76,8 @@ async def _passed(
             exchange.event.error_code = f"HTTP {answer.status}"
             return await passed_error(answer, exchange.facts.request_id)
         await exchange.record()
-        return await pass_answer(request, answer, exchange.facts.request_id)
+        more = {"x-amz-request-id": exchange.facts.request_id, **exchange.readable_by}
+        return await pass_answer(request, answer, more)
 
 
 async def _answered(
@@ -103,6 +104,12 @@ async def _answered(
             return await public_access.put_public_access_block(gateway, exchange, judgement, body)
         case "DeletePublicAccessBlock":
             return await public_access.delete_public_access_block(gateway, exchange, judgement)
+        case "GetBucketCors":
+            return await bucket_cors.get_bucket_cors(gateway, exchange, judgement)
+        case "PutBucketCors":
+            return await bucket_cors.put_bucket_cors(gateway, exchange, judgement, body)
+        case "DeleteBucketCors":
+            return await bucket_cors.delete_bucket_cors(gateway, exchange, judgement)
         case "DeleteObjects":
             return await _deleted(gateway, exchange, judgement, body)
     await gateway.store.transact(judgement)

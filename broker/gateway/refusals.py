@@ -7,6 +7,7 @@ from broker.errors import Refusal
 STATUS = {
     "AccessControlListNotSupported": 400,
     "AccessDenied": 403,
+    "AccessForbidden": 403,
     "AuthorizationHeaderMalformed": 400,
     "AuthorizationQueryParametersError": 400,
     "BadDigest": 400,
@@ -35,6 +36,7 @@ STATUS = {
     "MissingContentLength": 411,
     "NoSuchBucket": 404,
     "NoSuchBucketPolicy": 404,
+    "NoSuchCORSConfiguration": 404,
     "NoSuchKey": 404,
     "NoSuchPublicAccessBlockConfiguration": 404,
     "NotImplemented": 501,

@@ -9,6 +9,7 @@ from broker.access.facts import RequestFacts
 from broker.audit.event import Event, begin_event, claimed_identity, recordable, shortened, uuid_text
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, service_unavailable
+from broker.gateway.bucket_cors import PREFLIGHT, answer_preflight, readable_by
 from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.incoming import read_incoming
 from broker.gateway.operations import find_operation
@@ -32,12 +33,18 @@ async def answer(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
     event, facts, tls = _arrived(gateway, request, now, request_id, random[16:])
     record = _EventRecord(gateway, event)
     exchange: Exchange | None = None
+    response: web.StreamResponse
     try:
         # Nothing is done before the journal holds the records of earlier requests.
         gateway.journal.catch_up()
-        exchange = _read(gateway, request, event, facts, tls, record)
-        response = await perform(gateway, request, exchange)
-        await record()
+        if request.method == hdrs.METH_OPTIONS:
+            event.event_name = PREFLIGHT
+            response = await answer_preflight(gateway, request)
+        else:
+            exchange = _read(gateway, request, event, facts, tls, record)
+            exchange.readable_by = await readable_by(gateway, exchange)
+            response = await perform(gateway, request, exchange)
+            await record()
     except ConnectionError:
         raise  # the client is gone
     except Exception as error:  # noqa: BLE001  the outermost handler: the client always gets an answer
@@ -46,6 +53,7 @@ async def answer(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
             event.user_identity = claimed_identity(exchange.authorization.access_key_id)
         response = await _recorded(record, request, event, response)
     if not response.prepared:
+        response.headers.update(exchange.readable_by if exchange is not None else {})
         response.headers["x-amz-request-id"] = request_id
         response.headers["Server"] = "broker"
     _measure(gateway, request, response, event, loop.time() - begun)
@@ -77,7 +85,10 @@ def _arrived(
     user_agent = recordable(headers.get(hdrs.USER_AGENT, ""))
     event = begin_event(now, request_id, source, user_agent, entropy)
     event.event_source = "s3.amazonaws.com"
-    facts = RequestFacts(now, request_id, source, user_agent, secure, gateway.region, SERVICE)
+    referer = recordable(headers.get(hdrs.REFERER, ""))
+    facts = RequestFacts(
+        now, request_id, source, user_agent, secure, gateway.region, SERVICE, referer=referer
+    )
     return event, facts, (tls.version() or "").removeprefix("TLSv") if tls is not None else ""
 
 

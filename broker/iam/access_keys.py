@@ -12,7 +12,7 @@ from broker.credentials.access_keys import (
     delete_foreign_key,
     new_access_key_pair,
 )
-from broker.errors import Refusal
+from broker.errors import Refusal, access_denied
 from broker.iam import entities, resources
 from broker.iam.entities import require_room
 from broker.iam.owners import Owner, access_key_ids, name_of, put_access_key_ids, shown_name
@@ -27,12 +27,16 @@ NEVER_USED = "N/A"
 
 
 async def found_key(call: Call, request: shapes.GetAccessKeyLastUsedRequest) -> Prepared[AccessKey] | Absent:
-    """The key; its resource is its owner. An unknown key has no owner and matches only `*`. A refusal names the key."""
+    """The key; its resource is its owner. An unknown key has no owner and matches only `*`. A refusal names the key.
+
+    Of a key that is not the account's, AWS says to everybody that they are not authorized (recorded by LocalStack,
+    2026): so it says as little of keys of other accounts as of none.
+    """
     key_id = request.access_key_id
     key = await call.store.find(ACCESS_KEYS, call.account, key_id)
     asked_for = f"access key {key_id}"
     if key is None:
-        return Absent(Resource(asked_for=asked_for), _no_such_key(key_id))
+        return Absent(Resource(asked_for=asked_for), _not_authorized(call, asked_for))
     if key.user_name is None:
         return Prepared(Resource(Root(call.account).arn, asked_for=asked_for), key)
     owner = (await resources.prepare_entity(call, entities.USER, key.user_name)).resource
@@ -141,6 +145,14 @@ async def _get_key(call: Call, owner: Owner, access_key_id: str) -> AccessKey:
     if key is None or key.access_key_id not in access_key_ids(owner):
         raise _no_such_key(access_key_id)
     return key
+
+
+def _not_authorized(call: Call, asked_for: str) -> Refusal:
+    caller = call.caller.principal.arn
+    message = (
+        f"User: {caller} is not authorized to perform: iam:GetAccessKeyLastUsed on resource: {asked_for}"
+    )
+    return access_denied(message, reason=f"{message}: the account has no such key")
 
 
 def _no_such_key(access_key_id: str) -> Refusal:

@@ -61,7 +61,7 @@ async def update_account_password_policy(
         allow_users_to_change_password=bool(request.allow_users_to_change_password),
         maximum_age=request.max_password_age or 0,
         reuse_prevention=request.password_reuse_prevention or 0,
-        hard_expiry=bool(request.hard_expiry),
+        hard_expiry=request.hard_expiry,
     )
     call.store.put(PASSWORD_POLICY, call.account, policy)
 

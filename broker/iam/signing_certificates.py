@@ -27,7 +27,7 @@ async def upload_signing_certificate(
     facts = _require_certificate(request.certificate_body, call.now)
     await _require_new(call, facts.digest)
     present = await _items(call, owner)
-    require_room(call, present, "signing_certificates_per_user", "SigningCertificatesPerUser")
+    require_room(call, present, "signing_certificates_per_user", "CertificatesPerUser")
     certificate = SigningCertificate(
         certificate_id=certificate_id(call.entropy(CERTIFICATE_ID_ENTROPY)),
         certificate=request.certificate_body,

@@ -117,7 +117,7 @@ def _get(keys: tuple[SshPublicKey, ...], wanted: str) -> SshPublicKey:
     for one in keys:
         if one.key_id == wanted:
             return one
-    raise Refusal("NoSuchEntity", f"The SSH Public Key with id {wanted} cannot be found.")
+    raise Refusal("NoSuchEntity", f"The Public Key with id {wanted} cannot be found.")
 
 
 def _key(key: SshPublicKey) -> str:

@@ -4,16 +4,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from broker.errors import Refusal
 from broker.identity_store.errors import invalid, resource_not_found
 from broker.identity_store.naming import (
     GROUP,
-    as_service_refusal,
     external_ids,
+    group_reference,
     named_group,
     people_arn,
     people_in,
     require_own_issuer,
+    service_refusals,
     text_of,
 )
 from broker.identity_store.pages import key_before_page, page_after
@@ -30,10 +30,7 @@ _MOST = 100
 
 def _shown(record: IdentityStoreRecord, group: StoreGroup) -> dict[str, Any]:
     return {
-        "identity_store_id": record.store_id,
-        "group_id": group.group_id,
-        "group_arn": people_arn("group", group.group_id),
-        "revision": str(group.version),
+        **group_reference(record, group),
         "display_name": group.display_name,
         "external_ids": external_ids(record, group.external_id),
         "description": group.description or None,
@@ -104,16 +101,9 @@ async def create_group_in_store(
         display_name=request.display_name,
         description=request.description or "",
     )
-    try:
+    with service_refusals():
         group = await people_in(call, prepared.found).create_group(described)
-    except Refusal as refusal:
-        raise as_service_refusal(refusal) from None
-    return shapes.CreateGroupResponse(
-        identity_store_id=prepared.found.store_id,
-        group_id=group.group_id,
-        group_arn=people_arn("group", group.group_id),
-        revision=str(group.version),
-    )
+    return shapes.CreateGroupResponse(**group_reference(prepared.found, group))
 
 
 @operation("identitystore:UpdateGroup", prepare=named_store)
@@ -125,17 +115,10 @@ async def update_group_in_store(
     changed = group
     for one in request.operations:
         changed = _changed(changed, one)
-    try:
+    with service_refusals():
         require_version(request.revision, group.version)
         made = await people.change_group(group, changed)
-    except Refusal as refusal:
-        raise as_service_refusal(refusal) from None
-    return shapes.UpdateGroupResponse(
-        identity_store_id=prepared.found.store_id,
-        group_id=made.group_id,
-        group_arn=people_arn("group", made.group_id),
-        revision=str(made.version),
-    )
+    return shapes.UpdateGroupResponse(**group_reference(prepared.found, made))
 
 
 def _changed(group: StoreGroup, asked: shapes.AttributeOperation) -> StoreGroup:
@@ -155,9 +138,7 @@ async def delete_group_of_store(
 ) -> shapes.DeleteGroupResponse:
     people = people_in(call, prepared.found)
     group = await named_group(people, request.group_id)
-    try:
+    with service_refusals():
         require_version(request.revision, group.version)
-    except Refusal as refusal:
-        raise as_service_refusal(refusal) from None
     await people.delete_group(group)
     return shapes.DeleteGroupResponse()

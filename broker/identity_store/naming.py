@@ -1,5 +1,7 @@
 """What requests of `identitystore` name: users, groups and members of a store, by id or by ARN. Nothing is shared."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from broker.errors import Refusal
@@ -20,6 +22,25 @@ USER, GROUP, MEMBERSHIP = "USER", "GROUP", "GROUP_MEMBERSHIP"
 def people_arn(kind: str, resource_id: str) -> str:
     """`kind` is user, group or membership."""
     return f"arn:aws:identitystore:::{kind}/{resource_id}"
+
+
+def user_reference(record: IdentityStoreRecord, user: StoreUser) -> dict[str, str]:
+    """What names a user in every answer, by the names of our shapes."""
+    return {
+        "identity_store_id": record.store_id,
+        "user_id": user.user_id,
+        "user_arn": people_arn("user", user.user_id),
+        "revision": str(user.version),
+    }
+
+
+def group_reference(record: IdentityStoreRecord, group: StoreGroup) -> dict[str, str]:
+    return {
+        "identity_store_id": record.store_id,
+        "group_id": group.group_id,
+        "group_arn": people_arn("group", group.group_id),
+        "revision": str(group.version),
+    }
 
 
 def bare_id(given: str) -> str:
@@ -86,8 +107,16 @@ def text_of(value: Any, name: str) -> str:
     return value
 
 
-def as_service_refusal(refusal: Refusal) -> Refusal:
-    """The refusal of what SCIM does, too, in the words of `identitystore`."""
+@contextmanager
+def service_refusals() -> Iterator[None]:
+    """What SCIM does, too, is refused in the words of `identitystore`."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise _as_service_refusal(refusal) from None
+
+
+def _as_service_refusal(refusal: Refusal) -> Refusal:
     code = {
         "uniqueness": "ConflictException",
         "PreconditionFailed": "ConflictException",

@@ -5,18 +5,18 @@ from typing import Any
 
 import msgspec
 
-from broker.errors import Refusal
 from broker.identity_store.attributes import USER as USER_ATTRIBUTE
 from broker.identity_store.errors import invalid, resource_not_found
 from broker.identity_store.naming import (
     USER,
-    as_service_refusal,
     external_ids,
     named_user,
     people_arn,
     people_in,
     require_own_issuer,
+    service_refusals,
     text_of,
+    user_reference,
 )
 from broker.identity_store.pages import key_before_page, page_after
 from broker.identity_store.patching import PatchOperation, patched
@@ -71,10 +71,7 @@ def _shown(record: IdentityStoreRecord, user: StoreUser) -> dict[str, Any]:
     attributes = user.attributes
     name = attributes.get("name")
     return {
-        "identity_store_id": record.store_id,
-        "user_id": user.user_id,
-        "user_arn": people_arn("user", user.user_id),
-        "revision": str(user.version),
+        **user_reference(record, user),
         "user_name": user.user_name,
         "external_ids": external_ids(record, user.external_id),
         "name": None if name is None else _struct(shapes.Name, name),
@@ -168,17 +165,10 @@ async def create_user_in_store(
     _refuse_extensions(request.extensions)
     if request.website is not None or request.birthdate is not None:
         raise invalid("Website and Birthdate are not kept by the identity store.")
-    try:
+    with service_refusals():
         described = described_user(_given(request), random_id(call.entropy))
         user = await people_in(call, prepared.found).create_user(described)
-    except Refusal as refusal:
-        raise as_service_refusal(refusal) from None
-    return shapes.CreateUserResponse(
-        identity_store_id=prepared.found.store_id,
-        user_id=user.user_id,
-        user_arn=people_arn("user", user.user_id),
-        revision=str(user.version),
-    )
+    return shapes.CreateUserResponse(**user_reference(prepared.found, user))
 
 
 def _given(request: shapes.CreateUserRequest) -> dict[str, Any]:
@@ -208,19 +198,12 @@ async def update_user_in_store(
     """Each operation replaces what its path names, or removes it where there is no value."""
     people = people_in(call, prepared.found)
     user = await named_user(people, request.user_id)
-    try:
+    with service_refusals():
         require_version(request.revision, user.version)
         changes = [_replacing(one) for one in request.operations]
         changed = changed_user(user, patched(shown_user(user, ""), changes, USER_ATTRIBUTE))
         made = await people.change_user(user, changed)
-    except Refusal as refusal:
-        raise as_service_refusal(refusal) from None
-    return shapes.UpdateUserResponse(
-        identity_store_id=prepared.found.store_id,
-        user_id=made.user_id,
-        user_arn=people_arn("user", made.user_id),
-        revision=str(made.version),
-    )
+    return shapes.UpdateUserResponse(**user_reference(prepared.found, made))
 
 
 def _replacing(asked: shapes.AttributeOperation) -> PatchOperation:
@@ -238,9 +221,7 @@ async def delete_user_of_store(
 ) -> shapes.DeleteUserResponse:
     people = people_in(call, prepared.found)
     user = await named_user(people, request.user_id)
-    try:
+    with service_refusals():
         require_version(request.revision, user.version)
-    except Refusal as refusal:
-        raise as_service_refusal(refusal) from None
     await people.delete_user(user)
     return shapes.DeleteUserResponse()

@@ -115,15 +115,10 @@ async def judge_assumption(
 ) -> RoleAssumption:
     """Ask the gate whether `service` may assume `role`, which only the role's trust policy can allow."""
     trust = compiled_trust_policy(gate.library, role)
-    keys = {
-        "sts:RoleSessionName": session_name,
-        "aws:SourceAccount": role.account_id,
-        "aws:SourceArn": source_arn,
-        "aws:PrincipalServiceName": service,
-    }
+    keys = {"sts:RoleSessionName": session_name}
     decision = await gate.decide(
         store,
-        Caller(principal=Service(service), account=""),
+        Caller(principal=Service(service), account="", source_arn=source_arn),
         RequestFacts(now=now, request_id="", source_ip="", region=region, service="sts"),
         "sts:AssumeRole",
         Resource(role.arn, role.account_id, role.tags, keys, trust),

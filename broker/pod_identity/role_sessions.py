@@ -82,16 +82,14 @@ async def _trusting_role(
         raise _denied(_DENIED, f"there is no role {role_arn}")
     keys: dict[str, str | tuple[str, ...]] = {
         "sts:RoleSessionName": name,
-        "aws:SourceAccount": cluster.account_id,
-        "aws:SourceArn": cluster.arn,
-        "aws:PrincipalServiceName": AUDIENCE,
     }
     if tags:
         keys |= {f"aws:RequestTag/{key}": value for key, value in tags.items()}
         keys |= {"aws:TagKeys": tuple(tags), "sts:TransitiveTagKeys": tuple(tags)}
     resource = Resource(role.arn, role.account, role.tags, keys, role.trust_policy)
+    service = Caller(principal=Service(AUDIENCE), account="", source_arn=cluster.arn)
     for action in ("sts:AssumeRole", "sts:TagSession") if tags else ("sts:AssumeRole",):
-        decision = await call.gate.decide(call.store, _SERVICE, call.facts, action, resource)
+        decision = await call.gate.decide(call.store, service, call.facts, action, resource)
         if not decision.allowed:
             raise _denied(_DENIED, f"{role.arn} does not let {AUDIENCE} do {action} with these conditions")
     return role

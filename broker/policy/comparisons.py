@@ -1,7 +1,8 @@
 """Comparison of one value of a request with the values of a policy: as texts, as patterns, or after parsing.
 
 Each returns True, False, or None where the comparison cannot be evaluated. Values with variables are resolved per
-request; a variable without a value matches nothing.
+request; a variable without a value matches nothing. Only texts and patterns know variables (IAM User Guide, "IAM policy
+elements: Variables and tags", section "Condition element").
 """
 
 from collections.abc import Callable, Sequence
@@ -121,12 +122,11 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Readings(msgspec.Struct, frozen=True):
-    """Operands that must be parsed first; malformed ones cannot be evaluated."""
+    """Operands that must be parsed first; malformed ones, which those with variables are, cannot be evaluated."""
 
     reading: Reading
     wanted: tuple[Any, ...]
     otherwise: bool | None = False
-    dynamic: tuple[Template, ...] = ()
 
     def matches(self, value: str, by_key: ByKey) -> bool | None:
         had = self.reading.had(value)
@@ -136,24 +136,10 @@ class Readings(msgspec.Struct, frozen=True):
         for item in self.wanted:
             if compare(had, item):
                 return True
-        return self.resolved(by_key, len(value)).matches(value, by_key) if self.dynamic else self.otherwise
+        return self.otherwise
 
     def resolved(self, by_key: ByKey, longest: int) -> "Readings":
-        if not self.dynamic:
-            return self
-        texts = (resolve_text(item, by_key) for item in self.dynamic)
-        found = [self.reading.wanted(text) for text in texts if text is not None]
-        return _readings(self.reading, [*self.wanted, *found], self.otherwise)
-
-
-def _readings(
-    reading: Reading,
-    found: Sequence[Any],
-    otherwise: bool | None = False,
-    dynamic: tuple[Template, ...] = (),
-) -> Readings:
-    readable = tuple(item for item in found if item is not None)
-    return Readings(reading, readable, None if None in found else otherwise, dynamic)
+        return self
 
 
 def _split(
@@ -188,5 +174,6 @@ def compile_patterns(
 
 
 def compile_readings(reading: Reading, values: Sequence[str], variables: bool) -> Operand:
-    static, dynamic = _split(values, variables, wildcards=False)
-    return _readings(reading, [reading.wanted(_text(glob)) for glob in static], dynamic=dynamic)
+    found = [reading.wanted(value) for value in values]
+    readable = tuple(item for item in found if item is not None)
+    return Readings(reading, readable, None if None in found else False)

@@ -32,6 +32,7 @@ ML_DSA = f"{CERTIFICATE_PREFIX}MLDSA"
 CERTIFICATE = "x-amz-x509"
 
 _LONGEST_SIGNATURE = 2 * 4627  # hexadecimal digits: ML-DSA-87 (FIPS 204, table 2)
+_SERIAL_NUMBER_BITS = 8 * 20  # of a positive number with the most octets that it may have (RFC 5280, 4.1.2.2)
 
 
 class CertificateKey(msgspec.Struct, frozen=True):
@@ -77,7 +78,9 @@ def verify_certificate_signature(
     if not request.method.isalpha() or not request.path.startswith("/"):
         raise refusals.mismatch("The request line is malformed.", code)
     require_scope(authorization, (service,), None, dialect)
-    if authorization.access_key_id != str(certificate.serial_number):
+    # Python writes no number of thousands of digits, as which anybody may number a certificate of their own.
+    is_short = certificate.serial_number.bit_length() < _SERIAL_NUMBER_BITS
+    if not is_short or authorization.access_key_id != str(certificate.serial_number):
         raise refusals.mismatch("The credential is not the serial number of the certificate.", code)
     if authorization.signer.scope.algorithm != algorithm_of(certificate.key):
         raise refusals.mismatch("The algorithm is not that of the certificate's key.", code)

@@ -15,7 +15,7 @@ from typing import Any
 
 from broker.cache import Cache, CacheSize
 from broker.storage.collection import Collection
-from broker.storage.engine import Changes, Engine, Revision
+from broker.storage.engine import Changes, Engine, Revision, is_at_least
 from broker.storage.key_history import KeyHistory
 
 # Bytes of overhead, measured with 100,000 roles: of an encoded record; and, with 100,000 empty partitions, of a
@@ -123,10 +123,10 @@ class PartitionSnapshot:
 
 
 class RecordCache:
-    """What the store has read, partition by partition; `limit` in bytes, estimated."""
+    """What the store has read of `engine`, partition by partition; `limit` in bytes, estimated."""
 
     def __init__(self, engine: Engine, limit: int) -> None:
-        self._engine = engine
+        self.engine = engine
         self._partitions: Cache[str, PartitionSnapshot] = Cache(limit)
 
     @property
@@ -135,7 +135,7 @@ class RecordCache:
 
     async def snapshot_now(self, partition: str) -> PartitionSnapshot:
         """The snapshot at a revision that the engine has, or has had since this call."""
-        revision = await self._engine.revision(partition)
+        revision = await self.engine.revision(partition)
         snapshot = self._partitions.get(partition)
         if snapshot is not None and snapshot.revision == revision:
             return snapshot
@@ -147,18 +147,27 @@ class RecordCache:
         for _ in range(_MOST_REPLACED):
             if snapshot is None or snapshot.revision == revision:
                 break
-            changes = await self._engine.changes(partition, snapshot.revision)
+            changes = await self.engine.changes(partition, snapshot.revision)
             present = self._partitions.get(partition)
             if present is snapshot:
                 if changes is None or not is_at_least(changes.revision, revision):
                     break
                 return self._successor(partition, snapshot, changes)
             # Another transaction has replaced it meanwhile: the engine may be further by now.
-            revision, snapshot = await self._engine.revision(partition), self._partitions.get(partition)
+            revision, snapshot = await self.engine.revision(partition), self._partitions.get(partition)
         if snapshot is None or snapshot.revision != revision:
             snapshot = PartitionSnapshot(revision)
             self._partitions.put(partition, snapshot, snapshot.weight)
         return snapshot
+
+    def renewed_by(self, partition: str, before: PartitionSnapshot, changes: Changes) -> PartitionSnapshot:
+        """The snapshot at the revision of `changes`, which are those since the one `before`."""
+        present = self._partitions.get(partition)
+        if present is before:
+            return self._successor(partition, before, changes)
+        if present is not None and present.revision == changes.revision:
+            return present
+        return PartitionSnapshot(changes.revision)
 
     def _successor(self, partition: str, snapshot: PartitionSnapshot, changes: Changes) -> PartitionSnapshot:
         """The snapshot after `changes`, instead of `snapshot`: what they name is unknown in it.
@@ -203,7 +212,7 @@ class RecordCache:
         found = {key: self.find_known(partition, snapshot, collection, key) for collection, key in wanted}
         missing = [(collection, key) for collection, key in wanted if found[key] is UNKNOWN]
         if missing:
-            revision, values = await self._engine.fetch(partition, [key for _, key in missing])
+            revision, values = await self.engine.fetch(partition, [key for _, key in missing])
             if revision != snapshot.revision:
                 return None
             for (collection, key), value in zip(missing, values, strict=True):
@@ -236,7 +245,7 @@ class RecordCache:
         No commit can come between, however many there are. The snapshot is not cached: it may be older than the one
         that is.
         """
-        revision, values = await self._engine.fetch(partition, [key for _, key in wanted])
+        revision, values = await self.engine.fetch(partition, [key for _, key in wanted])
         snapshot = PartitionSnapshot(revision)
         pairs = zip(wanted, values, strict=True)
         return snapshot, [
@@ -247,11 +256,11 @@ class RecordCache:
     async def scan_at_once(
         self, partition: str, collection: Collection[Any], prefix: str, after: str, limit: int | None
     ) -> tuple[PartitionSnapshot, list[tuple[str, Any]]] | None:
-        """What `scan` finds, as `read_at_once`; None where that is too much."""
+        """What `scan` finds, as `read_at_once`; None where that is too much (`joined_pages.py`)."""
         wanted = _MOST_AT_ONCE if limit is None else limit
         if wanted > _MOST_AT_ONCE:
             return None
-        revision, pairs = await self._engine.page(partition, prefix, after, wanted)
+        revision, pairs = await self.engine.page(partition, prefix, after, wanted)
         if limit is None and len(pairs) == wanted:
             return None
         snapshot = PartitionSnapshot(revision)
@@ -261,7 +270,7 @@ class RecordCache:
 
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         """See Engine."""
-        return await self._engine.changes(partition, since)
+        return await self.engine.changes(partition, since)
 
     async def _decode_listed(
         self,
@@ -330,7 +339,7 @@ class RecordCache:
         found: list[tuple[str, bytes]] = []
         while limit is None or len(found) < limit:
             wanted = _SCAN_PAGE if limit is None else min(_SCAN_PAGE, limit - len(found))
-            seen, pairs = await self._engine.page(partition, prefix, after, wanted)
+            seen, pairs = await self.engine.page(partition, prefix, after, wanted)
             if seen != revision:
                 return None
             found += pairs
@@ -384,10 +393,6 @@ def _list_key(listing: list[str], key: str, *, is_present: bool) -> None:
         listing.insert(index, key)
     elif is_listed and not is_present:
         del listing[index]
-
-
-def is_at_least(revision: Revision, seen: Revision) -> bool:
-    return revision == seen or revision.number > seen.number
 
 
 def _weight(value: bytes | None) -> int:

@@ -109,6 +109,10 @@ class Revision(msgspec.Struct, frozen=True):
         return str(self.number)
 
 
+def is_at_least(revision: Revision, seen: Revision) -> bool:
+    return revision == seen or revision.number > seen.number
+
+
 MARK_SIZE = 8
 NEVER_WRITTEN = Revision(0, b"")
 

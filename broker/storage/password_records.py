@@ -34,7 +34,7 @@ class PasswordPolicy(Record, frozen=True, kw_only=True):
     allow_users_to_change_password: bool = False
     maximum_age: int = 0
     reuse_prevention: int = 0
-    hard_expiry: bool = False
+    hard_expiry: bool | None = None  # None where it was never said: then answers are without it
 
 
 class FailedAttempts(Record, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ Two violations are detected, and while they last every read and commit fails:
 - The server is a replica, or a master that may not write (`min-replicas-to-write`). Revisions are read by GETEX, which
   reads as GET does, but is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
 
+While the slot of a partition moves to another master of a cluster, nothing is committed there (`redis_cluster.py`).
 Where the answer to a commit is lost, its receipt shows whether it was applied (`redis_scripts.py`).
 """
 
@@ -45,11 +46,14 @@ from broker.storage.engine import (
     Revision,
     Write,
 )
-from broker.storage.redis_connection import FAILURES, redis_client, translated_errors
+from broker.storage.redis_cluster import ClusterClient
+from broker.storage.redis_connection import redis_client, translated_errors
+from broker.storage.redis_errors import FAILURES, unavailable
 from broker.storage.redis_names import (
     PARTITIONS,
     bounds,
     index_key,
+    parse_entry,
     parse_revision,
     receipt_key,
     revision_key,
@@ -57,7 +61,7 @@ from broker.storage.redis_names import (
     value_key,
 )
 from broker.storage.redis_replication import Argument, run, run_and_wait
-from broker.storage.redis_revisions import Revisions
+from broker.storage.redis_revisions import Revisions, answered
 from broker.storage.redis_scripts import (
     BARRIER,
     CHANGES,
@@ -67,21 +71,20 @@ from broker.storage.redis_scripts import (
     SETTLE,
     TIME,
     WITHDRAWN,
+    expiry_argument,
 )
 from broker.storage.redis_weaknesses import find_weaknesses
 from broker.storage.separate_commits import commit_separately
 
-_DELETED = b"deleted"
-
 # How many values a scan reads at once, and how often a scan is tried where commits interrupt it.
-_VALUES_AT_ONCE = 500
-_SCAN_ATTEMPTS = 20
+_VALUES_AT_ONCE, _SCAN_ATTEMPTS = 500, 20
 
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
 _ANSWER_SHARE = 0.75
 
 # How much of it replicas may take to acknowledge a commit; and what others have committed, before it is read.
 _REPLICATION_SHARE, _CONFIRMATION_SHARE = 0.5, 0.25
+_CONFIRMED_AT_ONCE = 8
 
 # Seconds between two requests for a receipt; and for the commits that are in progress when the engine is closed.
 _SETTLE_PAUSE = 0.1
@@ -117,8 +120,9 @@ class RedisEngine:
         self._committing: set[asyncio.Future[None]] = set()
         self._is_closed = False
         self._listed: set[str] = set()
+        self._confirming = asyncio.Semaphore(_CONFIRMED_AT_ONCE)
         self._revisions = Revisions(
-            self._ask_revisions, self._require_replicated, timeout, accepts_losses=accepts_losses
+            self._ask_revisions, self._find_unconfirmed, timeout, accepts_losses=accepts_losses
         )
 
     async def revision(self, partition: str) -> Revision:
@@ -159,7 +163,7 @@ class RedisEngine:
         async with translated_errors():
             latest, *entries = await self._retry_once(self._run, CHANGES, keys, [since.number])
             await self._revisions.note_read(partition, parse_revision(latest))
-        changes = changes_since(since, [_entry(entry) for entry in entries])
+        changes = changes_since(since, [parse_entry(entry) for entry in entries])
         # Where an early version has committed since the last entry, that one is not the latest revision.
         return changes if changes is not None and changes.revision == parse_revision(latest) else None
 
@@ -173,7 +177,7 @@ class RedisEngine:
         arguments.append(packed_changes(partition, writes))
         for write in writes:
             keys.append(value_key(partition, write.key))
-            arguments += [write.key.encode(), _expiry(write), write.value or b""]
+            arguments += [write.key.encode(), expiry_argument(write), write.value or b""]
         async with translated_errors():
             if not (expecting and expecting.number) and partition not in self._listed:
                 # In another slot, so before the commit, not in it: `partitions` skips names without a revision.
@@ -197,7 +201,7 @@ class RedisEngine:
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
         async with translated_errors():
-            revisions = await self._read_revisions(found)
+            revisions = answered(await self._ask_revisions(found))
         return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
 
     async def now(self) -> float:
@@ -236,13 +240,10 @@ class RedisEngine:
             listed = await self._client.client_list()
         return [one["addr"] for one in listed if one["db"] == str(own["db"]) and one["id"] != str(own["id"])]
 
-    async def delete_all(self, first: str, at_once: int) -> None:
-        """Delete every key of a store that nobody uses, those of the partition `first` before all others."""
-        for pattern in (f"{index_key(first, '')}*", "broker:*"):
-            async with translated_errors():
-                found = [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
-            for start in range(0, len(found), at_once):
-                await self.ask_all([("DEL", key) for key in found[start : start + at_once]])
+    async def find_keys(self, pattern: str, at_once: int) -> list[Any]:
+        """The keys in the database that match a pattern of Redis."""
+        async with translated_errors():
+            return [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
 
     async def close(self) -> None:
         """Wait for the commits in progress, at most _CLOSE_TIMEOUT, then disconnect."""
@@ -304,23 +305,27 @@ class RedisEngine:
                 raise TimeoutError(self._not_replicated(reached))
         return answer
 
-    async def _ask_revisions(self, partitions: list[str]) -> list[Revision]:
-        answers: list[Revision] = await self._retry_once(self._read_revisions, partitions)
-        return answers
-
-    async def _require_replicated(self, partitions: list[str]) -> None:
-        """Raises EngineUnavailable where replicas do not have what the server has of the partitions.
-
-        Else a failover could take back what was answered.
-        """
+    async def _find_unconfirmed(self, partitions: list[str]) -> dict[str, EngineUnavailable]:
+        """Those of which replicas do not have what the server has: a failover could take back what is answered."""
         if not self._replicas:
-            return
+            return {}
         # A server replicates in order, so one answer is for all that it has.
-        for partition in partitions if self.is_cluster else partitions[:1]:
-            key = index_key(partition, "barrier")
-            _, reached = await self._run_and_wait(BARRIER, [key], [], _CONFIRMATION_SHARE)
-            if reached < self._replicas:
-                raise EngineUnavailable(f"redis: {self._not_replicated(reached)}")
+        asked = partitions if self.is_cluster else partitions[:1]
+        outcomes = await asyncio.gather(*map(self._find_unreplicated, asked))
+        if not self.is_cluster:
+            outcomes *= len(partitions)
+        return {name: error for name, error in zip(partitions, outcomes, strict=True) if error is not None}
+
+    async def _find_unreplicated(self, partition: str) -> EngineUnavailable | None:
+        async with self._confirming:
+            try:
+                key = revision_key(partition)
+                is_there, reached = await self._run_and_wait(BARRIER, [key], [], _CONFIRMATION_SHARE)
+            except FAILURES as error:
+                return unavailable(error)
+        if is_there and reached >= self._replicas:
+            return None
+        return EngineUnavailable(f"redis: {self._not_replicated(reached)}")
 
     async def _run_and_wait(
         self,
@@ -338,10 +343,19 @@ class RedisEngine:
     def _not_replicated(self, reached: int) -> str:
         return f"{reached} of {self._replicas} replicas have answered in time (store.redis_replicas)"
 
+    async def _ask_revisions(self, partitions: list[str]) -> list[Revision | EngineUnavailable]:
+        """Of a cluster, some masters may answer and others not."""
+        if isinstance(self._client, ClusterClient):
+            asked = [(key, ("GETEX", key)) for key in map(revision_key, partitions)]
+            answers = await self._retry_once(self._client.ask_each, asked)
+            return [
+                unavailable(one) if isinstance(one, Exception) else parse_revision(one) for one in answers
+            ]
+        return list(await self._retry_once(self._read_revisions, partitions))
+
     async def _read_revisions(self, partitions: list[str]) -> list[Revision]:
         if len(partitions) == 1:
             return [parse_revision(await self._client.execute_command("GETEX", revision_key(partitions[0])))]
-        # One command each, since each may be in another slot; on one connection, in one round trip.
         pipeline = self._client.pipeline(transaction=False)
         for partition in partitions:
             pipeline.execute_command("GETEX", revision_key(partition))
@@ -366,6 +380,8 @@ class RedisEngine:
 
     async def _read(self, *command: Any) -> Any:
         async with translated_errors():
+            if isinstance(self._client, ClusterClient):
+                return await self._retry_once(self._client.ask, command[1], command)
             return await self._retry_once(self._client.execute_command, *command)
 
     async def _retry_once(self, ask: Any, *arguments: Any) -> Any:
@@ -378,15 +394,3 @@ class RedisEngine:
 
     async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         return await run(self._client, script, keys, arguments)
-
-
-def _entry(entry: bytes) -> tuple[Revision, bytes]:
-    """The revision and the packed keys in an entry of the feed of changes."""
-    revision, _, packed = entry.partition(b" ")
-    return parse_revision(revision), packed
-
-
-def _expiry(write: Write) -> bytes | int | str:
-    if write.value is None:
-        return _DELETED
-    return "" if write.expires_at is None else max(1, int(write.expires_at * 1000))

@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError
 
-from broker.storage.engine import EngineUnavailable
-from broker.storage.redis_errors import cause_of_redis
+from broker.storage.redis_cluster import ClusterClient
+from broker.storage.redis_errors import FAILURES, unavailable
 from broker.storage.redis_sentinel import sentinel_client
-
-FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 SCHEMES = (
     "redis",
@@ -36,7 +33,9 @@ def redis_client(url: str, timeout: float, connections: int) -> Any:
         "max_connections": connections,
     }
     if single != scheme:
-        return RedisCluster.from_url(f"{single}://{rest}", retry=_no_retry(), **options)
+        cluster: Any = ClusterClient.from_url(f"{single}://{rest}", retry=_no_retry(), **options)
+        cluster.answer_seconds = timeout
+        return cluster
     if scheme.endswith("+sentinel"):
         return sentinel_client(url, {"retry": _no_retry(), **options})
     pool = BlockingConnectionPool.from_url(url, timeout=timeout, retry=_no_retry(), **options)
@@ -52,4 +51,4 @@ async def translated_errors() -> AsyncIterator[None]:
     try:
         yield
     except FAILURES as error:
-        raise EngineUnavailable(f"redis: {cause_of_redis(error)}") from error
+        raise unavailable(error) from error

@@ -10,6 +10,9 @@ from redis import exceptions
 from redis.asyncio.sentinel import MasterNotFoundError
 
 from broker.causes import explained
+from broker.storage.engine import EngineUnavailable
+
+FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError, TimeoutError)
 
 # redis-py puts the error of the system into its own text.
 _unreachable = re.compile(
@@ -24,6 +27,7 @@ _ENDED = (
     "it ended the connection: look at its log; in protected mode it takes none of other machines (protected-mode no, "
     "or a password), and one with TLS takes none without (rediss://)"
 )
+MOVES = "what is asked for moves to another master of the cluster, and is not yet there"
 _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.AuthenticationWrongNumberOfArgsError, "", _ASKS_FOR_LOGIN),
     (exceptions.AuthenticationError, "Authentication required", _ASKS_FOR_LOGIN),
@@ -42,6 +46,9 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         "it is a replica that has lost its master: name the master in store.url",
     ),
     (exceptions.ClusterDownError, "", "the cluster is down: some of its slots have no master"),
+    (exceptions.TryAgainError, "", MOVES),
+    (exceptions.AskError, "", MOVES),
+    (exceptions.ResponseError, "access a non local key", MOVES),
     (
         exceptions.ResponseError,
         "NOREPLICAS",
@@ -68,6 +75,10 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.TimeoutError, "", NO_ANSWER),
     (TimeoutError, "", NO_ANSWER),
 )
+
+
+def unavailable(error: BaseException) -> EngineUnavailable:
+    return EngineUnavailable(f"redis: {cause_of_redis(error)}")
 
 
 def cause_of_redis(error: BaseException) -> str:

@@ -48,3 +48,9 @@ def parse_revision(answer: bytes | None) -> Revision:
         return NEVER_WRITTEN
     number, _, mark = answer.decode().partition(":")
     return Revision(int(number), bytes.fromhex(mark))
+
+
+def parse_entry(entry: bytes) -> tuple[Revision, bytes]:
+    """The revision and the packed keys in an entry of the feed of changes."""
+    revision, _, packed = entry.partition(b" ")
+    return parse_revision(revision), packed

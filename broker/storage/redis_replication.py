@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any
 
-from redis.exceptions import MovedError, NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
+
+from broker.storage.redis_cluster import ClusterClient, Command
 
 Argument = bytes | str | int
-
-# How often a node of a cluster may send us to another one.
-_MOST_MOVES = 3
 
 
 async def run(client: Any, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     """The answer of the script, which the server is sent where it does not have it."""
+    by_digest, whole = _forms(script, keys, arguments)
     try:
-        return await client.execute_command(*_by_digest(script, keys, arguments))
+        return await _sent(client, keys[0], by_digest)
     except NoScriptError:
-        return await client.execute_command("EVAL", script, len(keys), *keys, *arguments)
+        return await _sent(client, keys[0], whole)
 
 
 async def run_and_wait(
@@ -38,14 +38,9 @@ async def run_and_wait(
     lost, the client's error is raised, and it is unknown whether the script ran.
     """
     wait = ("WAIT", replicas, milliseconds)
-    command = _by_digest(script, keys, arguments)
-    for _ in range(_MOST_MOVES):
-        answer, reached = await _sent_together(client, command, wait, keys[0])
-        if isinstance(answer, NoScriptError):
-            command = ("EVAL", script, len(keys), *keys, *arguments)
-        elif isinstance(answer, MovedError):
-            await client.execute_command("GETEX", keys[0])  # the client follows it, and remembers
-        else:
+    for command in _forms(script, keys, arguments):
+        answer, reached = await _sent_together(client, keys[0], [command, wait])
+        if not isinstance(answer, NoScriptError):
             break
     if isinstance(answer, Exception):
         raise answer
@@ -56,20 +51,24 @@ async def run_and_wait(
     return answer, reached
 
 
-async def _sent_together(client: Any, command: tuple[Any, ...], wait: tuple[Any, ...], key: str) -> list[Any]:
-    """The two answers; an exception for one that failed."""
+async def _sent(client: Any, key: str, command: Command) -> Any:
+    if isinstance(client, ClusterClient):
+        return await client.ask(key, command, follows_ask=False)
+    return await client.execute_command(*command)
+
+
+async def _sent_together(client: Any, key: str, commands: Sequence[Command]) -> list[Any]:
+    """The answers, on one connection; an exception for one that failed."""
+    if isinstance(client, ClusterClient):
+        return await client.ask_together(key, commands, follows_ask=False)
     pipeline = client.pipeline(transaction=False)
-    options = {}
-    if hasattr(client, "get_node_from_key"):  # a cluster: both go to the node that has the key
-        await client.initialize()
-        options["target_nodes"] = client.get_node_from_key(key)
-    pipeline.execute_command(*command, **options)
-    pipeline.execute_command(*wait, **options)
-    if options:  # else the script alone would follow the other master
-        return list(await pipeline.execute(raise_on_error=False, allow_redirections=False))
+    for command in commands:
+        pipeline.execute_command(*command)
     return list(await pipeline.execute(raise_on_error=False))
 
 
-def _by_digest(script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[Any, ...]:
+def _forms(script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[Command, Command]:
+    """The command by the script's digest, and the one for a server that does not have the script."""
     digest = sha1(script.encode(), usedforsecurity=False).hexdigest()
-    return ("EVALSHA", digest, len(keys), *keys, *arguments)
+    rest = (len(keys), *keys, *arguments)
+    return ("EVALSHA", digest, *rest), ("EVAL", script, *rest)

@@ -7,7 +7,7 @@ does not know it yet. No cached record is then taken for a current one, since no
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 from broker.storage.engine import NEVER_WRITTEN, EngineUnavailable, Revision
 from broker.storage.redis_connection import translated_errors
@@ -18,8 +18,9 @@ from broker.storage.redis_errors import NO_ANSWER
 _ACCEPTED_AFTER = 5.0
 _MOST_ACCEPTED = 100
 
-Ask = Callable[[list[str]], Awaitable[list[Revision]]]
-Confirm = Callable[[list[str]], Awaitable[None]]
+Answers = list[Revision | EngineUnavailable]
+Ask = Callable[[list[str]], Awaitable[Answers]]
+Confirm = Callable[[list[str]], Awaitable[dict[str, EngineUnavailable]]]
 
 
 class Revisions:
@@ -28,7 +29,7 @@ class Revisions:
     def __init__(self, ask: Ask, confirm: Confirm, timeout: float, *, accepts_losses: bool) -> None:
         """`ask` reads the revisions of partitions. `timeout` in seconds, for both together.
 
-        `confirm` returns when the replicas have what the server has of them, or raises EngineUnavailable.
+        `confirm` returns when the replicas have what the server has of them, and names those of which they have not.
         """
         self._ask = ask
         self._confirm = confirm
@@ -64,7 +65,8 @@ class Revisions:
     async def note_read(self, partition: str, revision: Revision) -> None:
         """Note what was read beside `latest`. Raises EngineUnavailable where it is not confirmed."""
         if revision.number > self._seen.get(partition, NEVER_WRITTEN).number:
-            await self._confirm([partition])
+            for error in (await self._confirm([partition])).values():
+                raise error
             self.note(partition, revision)
 
     def require_nothing_lost(self) -> None:
@@ -98,27 +100,31 @@ class Revisions:
                 deadline.cancel()
         self._asking_task = None
 
-    async def _not_lost(self, partitions: list[str]) -> list[Revision]:
-        """Raises EngineUnavailable while a revision that was seen before is lost, or a new one is not confirmed."""
+    async def _not_lost(self, partitions: list[str]) -> Answers:
+        """Raises EngineUnavailable while a revision that was seen before is lost."""
         asked = [*partitions, *(name for name in self._lost if name not in partitions)]
         # Read before the request: during it, other calls may see later revisions.
         seen = [self._seen.get(name, NEVER_WRITTEN) for name in asked]
-        answers = await self._ask(asked)
-        found = list(zip(asked, seen, answers, strict=True))
-        self._note_lost({name: (before, now) for name, before, now in found if is_lost(before, now)})
-        new = [(name, answer) for name, _, answer in found if self._is_new(name, answer)]
-        if new:
-            await self._confirm([name for name, _ in new])
-            for name, answer in new:
-                self.note(name, answer)
+        answers = dict(zip(asked, await self._ask(asked), strict=True))
+        known = {name: answer for name, answer in answers.items() if isinstance(answer, Revision)}
+        found = [
+            (name, before, known[name]) for name, before in zip(asked, seen, strict=True) if name in known
+        ]
+        lost = {name: (before, now) for name, before, now in found if is_lost(before, now)}
+        self._note_lost(lost, unknown=answers.keys() - known.keys())
+        new = [name for name, answer in known.items() if self._is_new(name, answer)]
+        unconfirmed = await self._confirm(new) if new else {}
+        for name in new:
+            if name not in unconfirmed:
+                self.note(name, known[name])
         self.require_nothing_lost()
-        return answers[: len(partitions)]
+        return [unconfirmed.get(name, answers[name]) for name in partitions]
 
     def _is_new(self, partition: str, answer: Revision) -> bool:
         return answer.number > self._seen.get(partition, NEVER_WRITTEN).number
 
-    def _note_lost(self, lost: dict[str, tuple[Revision, Revision]]) -> None:
-        """`lost`: what was seen, and what is there now."""
+    def _note_lost(self, lost: dict[str, tuple[Revision, Revision]], unknown: Set[str]) -> None:
+        """`lost`: what was seen, and what is there now. What was lost remains so while it is `unknown`."""
         now = asyncio.get_running_loop().time()
         if not self._lost:
             self._lost_since = now
@@ -126,7 +132,8 @@ class Revisions:
             for name, (before, answer) in lost.items():
                 self._accept(name, before, answer)
             lost = {}
-        self._lost = {name: before for name, (before, _) in lost.items()}
+        still = {name: before for name, before in self._lost.items() if name in unknown}
+        self._lost = still | {name: before for name, (before, _) in lost.items()}
 
     def _accept(self, partition: str, seen: Revision, answer: Revision) -> None:
         if self._seen.get(partition) == seen:
@@ -147,9 +154,19 @@ def _no_answer() -> EngineUnavailable:
     return EngineUnavailable(f"redis: {NO_ANSWER}")
 
 
-def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: list[Revision]) -> None:
-    for future, answer in zip(waiting.values(), answers, strict=True):
-        if not future.done():
+def answered(answers: Answers) -> list[Revision]:
+    """Raises the first EngineUnavailable."""
+    for answer in answers:
+        if isinstance(answer, EngineUnavailable):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, Revision)]
+
+
+def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: Answers) -> None:
+    for (name, future), answer in zip(waiting.items(), answers, strict=True):
+        if isinstance(answer, EngineUnavailable):
+            _fail_all({name: future}, answer)
+        elif not future.done():
             future.set_result(answer)
 
 

@@ -5,6 +5,7 @@ there is none, `SETTLE` writes a receipt that withdraws the commit: if it arrive
 """
 
 from broker.storage.changes import FEED_LENGTH
+from broker.storage.engine import Write
 
 # Seconds that a receipt is stored; and that the withdrawal of a commit is, which may still arrive in that time.
 _RECEIPT_SECONDS = 60
@@ -55,6 +56,14 @@ end
 redis.call('SET', KEYS[4], revision, 'EX', {_RECEIPT_SECONDS})
 return {{1, revision}}
 """
+
+
+def expiry_argument(write: Write) -> bytes | int | str:
+    """What `COMMIT` is told of when a record expires."""
+    if write.value is None:
+        return b"deleted"
+    return "" if write.expires_at is None else max(1, int(write.expires_at * 1000))
+
 
 # KEYS: receipt. Answers the revision that the commit has made, or "withdrawn": then it will never be applied. It
 # writes in each case, so that `WAIT` has something to wait for.
@@ -118,12 +127,16 @@ return found
 # KEYS: the names of partitions. ARGV: one of them.
 LIST_PARTITION = "return redis.call('ZADD', KEYS[1], 0, ARGV[1])"
 
-# KEYS: a key that no other script has. A write for replicas alone, not for the disk: whoever waits until they have it
-# knows that they have everything before it.
+# KEYS: revision. It is written again as it is, for replicas alone, not for the disk: whoever waits until they have it
+# knows that they have everything before it. Answers 0 where there is none. Another key may be on another master while
+# the slot moves.
 BARRIER = """
+local revision = redis.call('GET', KEYS[1])
+if not revision then
+  return 0
+end
 redis.set_repl(redis.REPL_REPLICA)
-redis.call('SET', KEYS[1], '')
-redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], revision)
 return 1
 """
 

@@ -18,6 +18,17 @@ class PublicAccessBlock(msgspec.Struct, frozen=True, kw_only=True):
     restrict_public_buckets: bool = False
 
 
+class CrossOriginRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One CORSRule of a bucket. An origin and the name of a header may hold one `*`."""
+
+    id: str = ""
+    allowed_origins: tuple[str, ...]
+    allowed_methods: tuple[str, ...]
+    allowed_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age_seconds: int | None = None
+
+
 class ForeignResource(Record, frozen=True, kw_only=True):
     """A resource of another service, by its ARN. `policy` is its resource policy as written, None for none.
 
@@ -31,6 +42,7 @@ class ForeignResource(Record, frozen=True, kw_only=True):
     policy: str | None = None
     trusted_ids: dict[str, str] = {}
     public_access_block: PublicAccessBlock | None = None
+    cross_origin_rules: tuple[CrossOriginRule, ...] = ()
 
 
 class ResourceOwner(Record, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, us
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.lines import Batch, Lines, Turn
 from broker.storage.records import Usage
-from broker.storage.transaction import Transaction
+from broker.storage.transaction import Transaction, commit_view
 from broker.storage.views import Views
 
 __all__ = [
@@ -252,7 +252,7 @@ class Store:
             try:
                 return await self._attempt(work, turn)
             except Conflict:
-                pass
+                await turn.be_alone()
             if turn.has_stood_in_line:
                 return await self._retry(work, turn, _backoffs_in_line())
             # Retries without a turn run one at a time, so that of many calls that write to one partition each succeeds.
@@ -266,42 +266,32 @@ class Store:
         self, work: Callable[[Transaction], Awaitable[T]], turn: Turn, backoffs: Iterator[float]
     ) -> T:
         for backoff in backoffs:
+            await turn.take_again()
             try:
                 return await self._attempt(work, turn)
             except Conflict:
-                turn.note_conflict(asyncio.get_running_loop().time)
                 await turn.be_alone()
                 await asyncio.sleep(self._jitter() * backoff)
+        await turn.take_again()
         return await self._attempt(work, turn)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
         transaction = Transaction(self.engine, Views(self._cache), self._latest, _turn=turn)
         transaction.read_pending()
-        now = asyncio.get_running_loop().time
         try:
             answer = await work(transaction)
         except Refusal:
-            await turn.settle(now)
+            await transaction.settle()
             await transaction.commit_unconditional()
             raise
         if transaction.is_dirty:
             await transaction.commit()
         else:
-            await turn.settle(now)
+            await transaction.settle()
         return answer
 
     async def _write_batch(self, partition: str, batch: Batch) -> None:
-        writes = [
-            Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
-            for key, put in batch.puts.items()
-        ]
-        for other, snapshot in batch.read.items():
-            if await self.engine.revision(other) != snapshot.revision:
-                raise Conflict(f"{other}: it has changed while calls waited for a commit of {partition}")
-        revision = await self.engine.commit(partition, writes, batch.snapshot.revision)
-        puts = zip(batch.puts.items(), writes, strict=True)
-        written = [(put.collection, key, write.value) for (key, put), write in puts]
-        self._cache.advance(partition, batch.snapshot, revision, written)
+        await commit_view(self.engine, Views(self._cache), partition, batch.view, batch.read)
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
         """Note that `key` was used; the next `flush_usage` writes it. See `Usage` for the keys."""

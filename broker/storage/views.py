@@ -4,13 +4,15 @@ What is read can be recorded, for a cache of what is made of records: which keys
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from sys import intern
 from typing import Any, TypeVar
 
 from broker.cache import MadeOf
-from broker.storage.cache import PartitionSnapshot, RecordCache, is_at_least
+from broker.storage.cache import PartitionSnapshot, RecordCache
 from broker.storage.collection import Collection
-from broker.storage.engine import Conflict, Revision
+from broker.storage.engine import Conflict, Revision, is_at_least
+from broker.storage.joined_pages import read_joined
 from broker.storage.view import View
 
 T = TypeVar("T")
@@ -24,6 +26,9 @@ _NO_REVISION = Revision(-1, b"")
 
 # What was read of each partition; None where it was a scan, whose answer any write may change.
 _Recording = dict[str, set[str] | None]
+
+# Prefix, the key behind which it begins, limit; all by stored key.
+Listing = tuple[Collection[Any], str, str, int | None]
 
 
 class Views:
@@ -53,18 +58,24 @@ class Views:
 
     async def revision(self, partition: str) -> Revision:
         """See Transaction."""
-        return (await self._pinned(partition)).revision
+        view, snapshot = await self.open(partition)
+        view.is_pinned = True
+        return snapshot.revision
 
     async def renewed(self, source: MadeOf) -> MadeOf | None:
         """See Transaction. What was made of a source that is current counts as read, in recordings, too."""
-        snapshot = await self._pinned(source.partition)
-        if self.of[source.partition].is_pending(source.keys):
+        view, snapshot = await self.open(source.partition)
+        if view.is_pending(source.keys):
             return None
         if snapshot.revision != source.revision:
             assert isinstance(source.revision, Revision)
             if source.keys is None or not snapshot.is_unchanged(source.revision, source.keys):
                 return None
             source = MadeOf(source.partition, snapshot.revision, source.keys)
+        if source.keys is None:
+            view.is_pinned = True
+        else:
+            view.made_of.update(source.keys)
         if self._recordings:
             self.note_read(source.partition, source.keys)
         return source
@@ -80,10 +91,10 @@ class Views:
         return made, tuple([await self._source(partition, keys) for partition, keys in recording.items()])
 
     async def _source(self, partition: str, keys: set[str] | None) -> MadeOf:
-        revision = await self.revision(partition)
-        if self.of[partition].is_pending(keys):  # it may never be true
+        view, snapshot = await self.open(partition)
+        if view.is_pending(keys):  # it may never be true
             return MadeOf(intern(partition), _NO_REVISION, None)
-        return MadeOf(intern(partition), revision, None if keys is None else tuple(keys))
+        return MadeOf(intern(partition), snapshot.revision, None if keys is None else tuple(keys))
 
     def note_read(self, partition: str, keys: Iterable[str] | None) -> None:
         """Add to what is being recorded; `keys` None: everything in the partition."""
@@ -139,14 +150,21 @@ class Views:
     ) -> list[tuple[str, Any]]:
         self.note_read(partition, None)
         listing = collection, prefix, after, limit
+        is_long = False
         for attempt in range(MOST_REBASES):
             snapshot = view.snapshot
             assert snapshot is not None
-            if attempt >= _MOST_SLICED:
+            if attempt >= _MOST_SLICED and not is_long:
                 at_once = await self.cache.scan_at_once(partition, *listing)
+                is_long = at_once is None
                 if at_once is not None and await self._follows_at_once(partition, view, at_once[0]):
                     view.scans[listing] = at_once[1]
                     return at_once[1]
+            elif is_long:
+                joined = await self._scan_joined(partition, view, snapshot, listing)
+                if joined is not None:
+                    view.scans[listing] = joined
+                    return joined
             found = await self.cache.scan(partition, snapshot, *listing)
             if found is None:
                 await self.rebase(partition, view)
@@ -154,6 +172,31 @@ class Views:
                 view.scans[listing] = found
                 return found
         raise conflict(partition)
+
+    async def rebase_for_commit(self, partition: str, view: View) -> None:
+        """As `rebase`, by one question where the feed answers it: the commit shows whether the answer is of now."""
+        before = view.snapshot
+        changes = None if before is None else await self.cache.changes(partition, before.revision)
+        if before is None or changes is None or changes.revision == before.revision:
+            await self.rebase(partition, view)
+        elif view.snapshot is before and view.is_true_after(changes.present):
+            view.snapshot = self.cache.renewed_by(partition, before, changes)
+        else:
+            await self.rebase(partition, view)
+
+    async def _scan_joined(
+        self, partition: str, view: View, before: PartitionSnapshot, listing: Listing
+    ) -> list[tuple[str, Any]] | None:
+        """None where what the view has read has changed meanwhile, or where that is not known."""
+        collection, prefix, after, limit = listing
+        decode = partial(collection.decode, partition)
+        joined = await read_joined(self.cache.engine, partition, before.revision, prefix, after, decode)
+        if joined is None:
+            return None
+        if view.snapshot is not before or not view.is_true_after(joined.changed):
+            return None
+        view.snapshot = PartitionSnapshot(joined.revision)
+        return joined.records[:limit]
 
     async def rebase(self, partition: str, view: View) -> None:
         """Rebase the view on the partition's new revision; raises Conflict where what was read has changed."""
@@ -163,10 +206,12 @@ class Views:
             snapshot = await self.cache.snapshot_now(partition)
             if await self._follows(partition, view, snapshot):
                 return
+            if not view.is_comparable:
+                break
             compared = len(view.reads), len(view.scans)
             is_sliced = attempt < _MOST_SLICED
             is_unchanged = await self._is_unchanged(partition, view, snapshot, is_sliced=is_sliced)
-            if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
+            if is_unchanged is False or not view.is_comparable:  # by a concurrent read, meanwhile
                 break
             # What concurrent reads of this transaction have read meanwhile has to be compared, too.
             if is_unchanged and compared == (len(view.reads), len(view.scans)):
@@ -190,22 +235,10 @@ class Views:
         # The feed of SQLite ends where an early version of the broker has written since.
         if changes is None or not is_at_least(changes.revision, later.revision):
             return False
-        if view.snapshot is not before or view.is_pinned or view.pending:
-            return False
-        scanned = tuple(prefix for _, prefix, _, _ in view.scans)
-        if any(key in view.reads or key.startswith(scanned) for key in changes.present):
+        if view.snapshot is not before or not view.is_true_after(changes.present):
             return False
         view.snapshot = later
         return True
-
-    async def _pinned(self, partition: str) -> PartitionSnapshot:
-        """The snapshot of a view that is never rebased from now on."""
-        view = self.of.get(partition)
-        snapshot = None if view is None else view.snapshot
-        if view is None or snapshot is None:
-            view, snapshot = await self.open(partition)
-        view.is_pinned = True
-        return snapshot
 
     async def _is_unchanged(
         self, partition: str, view: View, snapshot: PartitionSnapshot, *, is_sliced: bool

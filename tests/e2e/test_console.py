@@ -336,6 +336,14 @@ def test_a_role_that_is_not_the_persons_opens_no_console(world: World) -> None:
     assert client.get("/console").header("Location") == f"/console/{world.home.account_id}/overview"
 
 
+def test_the_address_of_an_account_leads_to_its_overview(world: World) -> None:
+    client = Client(world.server)
+    assert client.sign_in(world.home.account_id, "guest").status == 303
+    path = f"/console/{world.home.account_id}"
+    assert client.get(path).header("Location") == f"{path}/overview"
+    assert client.get(f"/console/{world.data.account_id}").status == 409
+
+
 def test_a_role_that_is_revoked_ends_its_console_with_the_next_page(world: World) -> None:
     client = Client(world.server)
     assert client.sign_in(world.home.account_id, "dana").status == 303

@@ -19,6 +19,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from obstore.store import S3Store
 from playwright.sync_api import Browser
+from playwright.sync_api import Error as PageError
 
 from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.e2e.conftest import Account, Keys, Server
@@ -253,6 +254,25 @@ def test_a_bucket_policy_gives_other_accounts_and_everybody_what_it_says(
     assert refused(nobody.get_object, Bucket=bucket, Key="public/one")[:2] == (403, "AccessDenied")
 
 
+def test_a_bucket_policy_may_ask_which_page_links_to_an_object(s3: S3, owner: Account, bucket: str) -> None:
+    """Amazon S3 User Guide, "Managing access based on HTTP or HTTPS requests": aws:Referer."""
+    root = s3.client(owner.root)
+    root.put_object(Bucket=bucket, Key="linked/one", Body=b"linked")
+    shop = {"StringLike": {"aws:Referer": "https://shop.example/*"}}
+    linked = {**allow("s3:GetObject", on=arn(bucket, "linked/*")), "Principal": "*", "Condition": shop}
+    root.put_bucket_policy(Bucket=bucket, Policy=document(linked))
+
+    def read(**headers: str) -> bytes:
+        asked = urllib.request.Request(f"{s3.url}/{bucket}/linked/one", headers=headers)
+        return urllib.request.urlopen(asked).read()
+
+    assert read(Referer="https://shop.example/a") == b"linked"
+    for headers in ({}, {"Referer": "https://elsewhere.example/"}):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            read(**headers)
+    root.delete_bucket_policy(Bucket=bucket)
+
+
 def test_a_public_access_block_refuses_public_policies_and_restricts_buckets_that_have_one(
     s3: S3, owner: Account, other: Account
 ) -> None:
@@ -436,6 +456,42 @@ def test_a_browser_uploads_by_a_form_that_a_session_has_signed(
     stored = s3.client(owner.root).get_object(Bucket=bucket, Key="forms/é 1.bin")["Body"].read()
     assert stored == sent.read_bytes()
     assert refused(s3.client(keys).put_object, Bucket=bucket, Key="forms/two", Body=b"")[0] == 403
+
+
+def test_a_page_of_another_origin_uploads_and_reads_once_the_bucket_names_its_origin(
+    s3: S3, owner: Account, bucket: str, browser: Browser
+) -> None:
+    root, origin = s3.client(owner.root), s3.server.url  # any page of another port is of another origin
+    put = root.generate_presigned_url(
+        "put_object", {"Bucket": bucket, "Key": "from/page", "ContentType": "text/plain"}
+    )
+    get = root.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "from/page"})
+    upload = """async url => {
+        const sent = await fetch(url, {method: "PUT", body: "hello", headers: {"content-type": "text/plain"}});
+        return [sent.status, sent.headers.get("etag") !== null];
+    }"""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(origin)
+        with pytest.raises(PageError, match="Failed to fetch"):
+            page.evaluate(upload, put)
+        assert refused(root.get_bucket_cors, Bucket=bucket)[:2] == (404, "NoSuchCORSConfiguration")
+        rule = {
+            "AllowedOrigins": [origin],
+            "AllowedMethods": ["GET", "PUT"],
+            "AllowedHeaders": ["content-*"],
+            "ExposeHeaders": ["ETag"],
+        }
+        root.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+        assert root.get_bucket_cors(Bucket=bucket)["CORSRules"] == [rule]
+        assert page.evaluate(upload, put) == [200, True]
+        assert page.evaluate("async url => (await fetch(url)).text()", get) == "hello"
+        # A rule is no permission: the page reads that it is refused.
+        status = page.evaluate("async url => (await fetch(url)).status", f"{s3.url}/{bucket}/from/page")
+        assert status == 403
+        root.delete_bucket_cors(Bucket=bucket)
+        with pytest.raises(PageError, match="Failed to fetch"):
+            page.evaluate("url => fetch(url, {cache: 'no-store'})", get)
 
 
 def test_objects_are_copied_with_what_was_signed(s3: S3, owner: Account, bucket: str) -> None:

@@ -6,7 +6,6 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -93,19 +92,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(server, server.new_account())
 
 
-@pytest.fixture(scope="module")
-def used_ports() -> set[int]:
-    return set()
-
-
 @pytest.fixture
-def provider(used_ports: set[int]) -> Iterator[Provider]:
-    """At a port that no other provider had: the broker knows providers, and their keys, by their address."""
-    with ExitStack() as stack:
-        host = stack.enter_context(HttpHost().running())
-        while host.port in used_ports:
-            host = stack.enter_context(HttpHost().running())
-        used_ports.add(host.port)
+def provider() -> Iterator[Provider]:
+    with HttpHost().running() as host:
         yield Provider(host)
 
 

@@ -104,7 +104,6 @@ def test_the_accounts_policy_is_kept_and_lets_users_change_their_passwords(
         "AllowUsersToChangePassword": True,
         "ExpirePasswords": False,
         "PasswordReusePrevention": 3,
-        "HardExpiry": False,
     }
     assert own.get_account_password_policy()["PasswordPolicy"]["MinimumPasswordLength"] == 10
     own.change_password(OldPassword=OLD, NewPassword="only lower case")

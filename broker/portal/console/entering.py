@@ -4,7 +4,7 @@ from aiohttp import web
 
 from broker.names.arn import iam_arn
 from broker.portal.console.acting import acting_of
-from broker.portal.console.frame import console_path
+from broker.portal.console.frame import console_path, console_route
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
 from broker.portal.routes import Route
@@ -62,6 +62,7 @@ def overview_path(account_id: str) -> str:
 
 ROUTES = (
     Route("GET", CONSOLE, enter, "Console", is_of_console=True),
+    console_route("GET", "", enter, "Console"),
     Route("POST", CONSOLE, enter_as_oneself, "ConsoleAsOneself"),
     Route("POST", _ROLE, enter_as_role, "ConsoleAsRole"),
 )

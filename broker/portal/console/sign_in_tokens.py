@@ -63,7 +63,7 @@ def verify_credentials(keyring: Keyring, unverified_session: str, now: float) ->
     """The claims of the credentials; raises Refusal. Whether they were revoked is asked of the store."""
     try:
         shown = msgspec.json.decode(unverified_session, type=ShownCredentials)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         message = "Session has to be JSON with sessionId, sessionKey and sessionToken."
         raise Refusal("ValidationError", message) from None
     try:

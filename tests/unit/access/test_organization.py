@@ -38,6 +38,15 @@ def test_an_account_outside_has_no_such_key() -> None:
     assert organization_keys(ORGANIZATION, "333333333333", "444444444444") == {}
 
 
+def test_the_account_for_which_a_service_acts_is_told_apart_too() -> None:
+    keys = organization_keys(ORGANIZATION, "", None, "222222222222")
+    assert keys == {
+        "aws:sourceorgid": ("o-abcdefghij",),
+        "aws:sourceorgpaths": ("o-abcdefghij/r-ab12/ou-ab12-11111111/",),
+    }
+    assert organization_keys(ORGANIZATION, "", None, "333333333333") == {}
+
+
 def test_units_that_are_their_own_parents_end_a_path() -> None:
     circle = Organization(
         organization_id="o-circle",

@@ -7,7 +7,7 @@ from broker.access.conditions import RequestContext
 from broker.access.organization import organization_keys
 from broker.access.resource import Resource
 from broker.access.spelling import spelled_keys
-from broker.names.principal import AssumedRole, IamUser
+from broker.names.principal import AssumedRole, IamUser, Service
 from broker.storage.organization_records import Organization, OrganizationalUnit
 from tests.unit.access.conftest import NOW
 
@@ -23,6 +23,11 @@ SESSION = Caller(
     role_delivery="2.0",
     session_keys={"ec2:sourceinstancearn": ("arn:aws:ec2:us-east-1:111122223333:instance/i-1",)},
     is_assumed_root=True,
+)
+TRAIL = Caller(
+    principal=Service("cloudtrail.amazonaws.com"),
+    account="",
+    source_arn=f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/all",
 )
 ROLE = Resource(
     f"arn:aws:iam::{ACCOUNT}:role/x",
@@ -56,9 +61,9 @@ def test_no_key_that_the_broker_fills_is_left_in_lower_case(facts):
         units={"r-1": OrganizationalUnit(parent=None)},
         accounts={ACCOUNT: unit},
     )
-    facts = msgspec.structs.replace(facts, user_agent="aws-cli/2")
-    filled = organization_keys(organization, ACCOUNT, ACCOUNT)
-    for caller in (ALICE, SESSION):
+    facts = msgspec.structs.replace(facts, user_agent="aws-cli/2", referer="https://shop.example/")
+    filled = organization_keys(organization, ACCOUNT, ACCOUNT, ACCOUNT)
+    for caller in (ALICE, SESSION, TRAIL):
         spelled = spelled_keys(caller, ROLE)
         keys = set(RequestContext(caller, facts, ROLE, filled).by_key)
         left = {key for key in keys if spelled.get(key, key).islower()}

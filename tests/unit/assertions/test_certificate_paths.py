@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,10 +94,38 @@ def test_no_changed_byte_of_a_certificate_is_accepted(data: st.DataObject) -> No
         verify_path(own, [BETWEEN.der], parse_anchors(ROOT.pem), NOW, checks)
 
 
+def test_a_signature_has_no_unused_bits() -> None:
+    """Else one certificate would have several encodings, each with a good signature."""
+    der = next(one.der for one in iter(lambda: workload(BETWEEN, now=AT), None) if not one.der[-1] & 1)
+    signature = x509.load_der_x509_certificate(der).signature
+    assert der.endswith(b"\0" + signature)
+    other = der.removesuffix(b"\0" + signature) + b"\1" + signature
+    assert x509.load_der_x509_certificate(other).signature == signature
+    with pytest.raises(CheckFailed, match="unused bits"):
+        read_certificate(other, Checks())
+
+
 @pytest.mark.parametrize("content", [b"", b"\x30\x00", b"\xff" * 100, OWN.pem.encode()])
 def test_what_is_no_certificate_is_refused(content: bytes) -> None:
     with pytest.raises(CheckFailed, match="that can be read"):
         read_certificate(content, Checks())
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (ExtensionOID.SUBJECT_ALTERNATIVE_NAME, "3004a5028000"),  # an ediPartyName
+        (ExtensionOID.CRL_DISTRIBUTION_POINTS, "300a3008a006a004a502a100"),
+        (ExtensionOID.TLS_FEATURE, "3003020163"),  # one without a name
+    ],
+)
+def test_what_the_library_has_no_class_for_is_refused_and_no_fault_of_ours(
+    kind: x509.ObjectIdentifier, content: str
+) -> None:
+    extension = x509.UnrecognizedExtension(kind, bytes.fromhex(content))
+    own = workload(None, now=AT, extensions=[(extension, False)])
+    with pytest.raises(CheckFailed, match="that can be read"):
+        read_certificate(own.der, Checks())
 
 
 @pytest.mark.parametrize(

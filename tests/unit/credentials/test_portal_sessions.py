@@ -1,7 +1,10 @@
 """What was begun with a password ends with it: in other browsers, and of clients; nothing of anybody else."""
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from broker.credentials.portal_sessions import (
@@ -10,7 +13,10 @@ from broker.credentials.portal_sessions import (
     find_sessions,
     session_key,
 )
-from broker.credentials.sso_sessions import approve, begin_session, shard_of
+from broker.credentials.sso_codes import put_code, take_code
+from broker.credentials.sso_devices import answer_waiting, poll, start_device
+from broker.credentials.sso_sessions import approve, begin_session, end_session_of, shard_of
+from broker.errors import Refusal
 from broker.storage.portal_records import PortalSession
 from broker.storage.records import User
 from broker.storage.store import PORTAL_SESSIONS, SSO_SESSIONS, USERS, Store, Transaction
@@ -78,3 +84,33 @@ async def test_the_sessions_are_found_by_the_present_name_of_the_user(tmp_path: 
         assert await left(store, ACCOUNT) == ([root.access_key_id], 1)
         await store.transact(lambda one: end_sessions_with_password(one, ACCOUNT, None))
         assert await left(store, ACCOUNT) == ([], 0)
+
+
+@pytest.mark.parametrize("is_one", [False, True], ids=["all of the person", "what was allowed"])
+async def test_so_does_what_a_client_was_allowed_and_has_not_fetched(tmp_path: Path, *, is_one: bool) -> None:
+    """Nobody who knew the old password gets tokens for a code or a device that they allowed before it was changed."""
+    verifier, client = "v" * 43, "hash of a client"
+    challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    approvals = [approve(portal_session(user_id=ALICE), entropy) for _ in range(2)]
+
+    async def allow(store: Transaction) -> tuple[str, str]:
+        uri = "http://127.0.0.1/"
+        code = put_code(store, approvals[0], client, "one", uri, challenge, entropy, NOW, is_refreshable=True)
+        device, user_code = await start_device(store, client, "two", entropy, NOW, is_refreshable=True)
+        await answer_waiting(store, user_code, approvals[1], NOW)
+        return code, device
+
+    async def end(store: Transaction) -> None:
+        if not is_one:
+            await end_all_sessions(store, ALICE)
+        for approval in approvals if is_one else []:
+            await end_session_of(store, approval)
+
+    async with in_store(tmp_path) as store:
+        code, device = await store.transact(allow)
+        await store.transact(end)
+        with pytest.raises(Refusal, match="Invalid grant"):
+            await store.transact(lambda one: take_code(one, code, client, "http://127.0.0.1/", verifier, NOW))
+        with pytest.raises(Refusal, match="Invalid grant"):
+            await store.transact(lambda one: poll(one, device, client, entropy, NOW))
+        assert await left(store, ALICE) == ([], 0)

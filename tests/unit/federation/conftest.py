@@ -1,15 +1,15 @@
 """An HTTP server on the loopback address that answers as a test says, and a client that may reach it."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
-from broker.federation.fetching import AdmittedResolver, Fetcher
+from broker.federation.fetching import Fetcher, open_fetcher
 from broker.federation.reach import Reach
 
 LOOPBACK = Reach(plain_http=True, private_networks=("127.0.0.0/8",))
@@ -53,16 +53,12 @@ async def host() -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def make_fetcher() -> AsyncIterator[Callable[..., Fetcher]]:
-    sessions = []
+    fetchers = []
 
     def make(reach: Reach = LOOPBACK, resolver: AbstractResolver | None = None) -> Fetcher:
-        admitted = AdmittedResolver(reach.private_networks, resolver)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=admitted, use_dns_cache=False)
-        )
-        sessions.append(session)
-        return Fetcher(session, admitted, reach)
+        fetchers.append(open_fetcher(reach, ssl.create_default_context(), resolver))
+        return fetchers[-1]
 
     yield make
-    for session in sessions:
-        await session.close()
+    for fetcher in fetchers:
+        await fetcher.close()

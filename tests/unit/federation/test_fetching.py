@@ -148,6 +148,19 @@ async def test_a_name_that_changes_its_address_is_not_reached(host: Host, make_f
     assert host.asked == []
 
 
+async def test_what_the_client_takes_for_an_address_is_checked_as_one(
+    host: Host, make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a URL seemed to say: here nothing has looked at it."""
+    host.answers("/a", {})
+    monkeypatch.setattr(fetching, "require_admitted", lambda url, reach: None)
+    fetcher = make_fetcher(Reach(plain_http=True))
+    for spelt in ("127.0.0.1", "\uff11\uff12\uff17.0.0.1", "127\u30020.0.1"):
+        with pytest.raises(FetchFailed, match=r"127\.0\.0\.1 may not be reached"):
+            await fetcher.get(f"http://{spelt}:{host.server.port}/a")
+    assert host.asked == []
+
+
 async def test_a_name_with_an_admitted_address_is_reached(host: Host, make_fetcher: MakeFetcher) -> None:
     host.answers("/a", {})
     answer = await make_fetcher().get(f"http://localhost:{host.server.port}/a")
@@ -164,6 +177,9 @@ async def test_a_name_with_an_admitted_address_is_reached(host: Host, make_fetch
         "https://[::1",
         "https://127.0.0.1/",
         "https://[::ffff:169.254.169.254]/",
+        "https://\uff11\uff12\uff17.0.0.1/",
+        "https://127\u30020\u30020\u30021/",
+        "https://m\u00fcnchen.example/",
         "ftp://idp.example.com/",
         "",
     ],

@@ -214,6 +214,15 @@ async def test_the_store_is_told_the_copy_source_that_was_judged(stack):
     assert stack.store.seen[0][2]["x-amz-copy-source"] == "/other/a%20b/c"
 
 
+async def test_an_offer_to_read_a_digest_behind_the_answer_is_not_taken_up(stack):
+    """AWS's SDK for Java, version 2, makes it with GetObject."""
+    stack.store.headers = {"x-amz-transfer-encoding": "append-md5", "ETag": '"1"'}
+    answer = await stack.send(stack.head("GET", "/first/key", headers={"x-amz-te": "append-md5"})[1])
+    assert parsed(answer)[0] == 200
+    assert "x-amz-te" not in {name.lower() for name in stack.store.seen[0][2]}
+    assert b"append-md5" not in answer
+
+
 async def test_a_redirect_of_the_store_is_not_followed_nor_passed_on(stack):
     stack.store.status, stack.store.headers = 307, {"Location": "http://169.254.169.254/"}
     status, body = await stack.ask("GET", "/first/key")

@@ -83,7 +83,11 @@ async def test_a_key_of_another_account_cannot_be_seen(iam: Any, key: shapes.Acc
     refusal = await iam.refused(
         shapes.GetAccessKeyLastUsedRequest(access_key_id=key.access_key_id), caller=stranger
     )
-    assert refusal == ("NoSuchEntity", f"The Access Key with id {key.access_key_id} cannot be found.")
+    assert refusal == (
+        "AccessDenied",
+        f"User: {stranger.principal.arn} is not authorized to perform: iam:GetAccessKeyLastUsed "
+        f"on resource: access key {key.access_key_id}",
+    )
 
 
 async def test_a_deleted_key_is_gone(iam: Any, key: shapes.AccessKey) -> None:

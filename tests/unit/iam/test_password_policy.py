@@ -49,7 +49,8 @@ async def test_what_an_update_does_not_name_has_its_default_again(iam: Iam) -> N
         require_lowercase_characters=False,
         allow_users_to_change_password=False,
         expire_passwords=False,
-        hard_expiry=False,
     )
+    await iam(shapes.UpdateAccountPasswordPolicyRequest(hard_expiry=False))
+    assert (await iam("GetAccountPasswordPolicy")).password_policy.hard_expiry is False
     await iam("DeleteAccountPasswordPolicy")
     assert (await iam.refused("GetAccountPasswordPolicy"))[0] == "NoSuchEntity"

@@ -54,7 +54,7 @@ async def test_a_third_certificate_is_refused(iam: Any) -> None:
     for pem in (FIRST.pem, SECOND.pem):
         await iam(upload(pem))
     refusal = await iam.refused(upload(THIRD.pem))
-    assert refusal == ("LimitExceeded", "Cannot exceed quota for SigningCertificatesPerUser: 2")
+    assert refusal == ("LimitExceeded", "Cannot exceed quota for CertificatesPerUser: 2")
     iam.quotas = Quotas(signing_certificates_per_user=3)
     await iam(upload(THIRD.pem))
     assert (await iam("GetAccountSummary")).summary_map["SigningCertificatesPerUserQuota"] == 3

@@ -82,7 +82,7 @@ async def test_a_key_is_switched_off_and_deleted_and_holds_its_user(iam: Any) ->
     assert (await get(iam, key_id, "SSH", "rob")).user_name == "rob"
     await iam(shapes.UpdateUserRequest(user_name="rob", new_user_name="bob"))
     await iam(shapes.DeleteSSHPublicKeyRequest(**named))
-    missing = ("NoSuchEntity", f"The SSH Public Key with id {key_id} cannot be found.")
+    missing = ("NoSuchEntity", f"The Public Key with id {key_id} cannot be found.")
     for request in (
         shapes.GetSSHPublicKeyRequest(**named, encoding="SSH"),
         shapes.UpdateSSHPublicKeyRequest(**named, status="Active"),

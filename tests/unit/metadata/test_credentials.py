@@ -1,6 +1,7 @@
 """Credentials through the handler: minted once, renewed at half life, gone with the role."""
 
 import asyncio
+import json
 import os
 import secrets
 import time
@@ -17,8 +18,16 @@ from broker.metadata.credentials import MINIMUM_LEFT, CredentialCache
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import drop, promote, stage
 from broker.sealing.session import inspect_session_token
+from broker.storage.organization_records import Organization, OrganizationalUnit
 from broker.storage.session_records import WHOLE_ACCOUNT, Revocation, Revocations
-from broker.storage.store import INSTANCE_PROFILES, INSTANCES, REVOCATIONS, ROLES, Transaction
+from broker.storage.store import (
+    INSTANCE_PROFILES,
+    INSTANCES,
+    ORGANIZATION,
+    REVOCATIONS,
+    ROLES,
+    Transaction,
+)
 from tests.unit.metadata.conftest import (
     ACCOUNT,
     CREDENTIALS,
@@ -282,6 +291,37 @@ async def test_a_trust_policy_may_name_the_account_that_it_expects(world: World,
         text = role().assume_role_policy.replace('"Effect"', wanted % account)
         await world.put(ROLES, msgspec.structs.replace(role(), assume_role_policy=text))
         assert (await machine.get(CREDENTIALS + "web", token)).json["Code"] == code
+
+
+@pytest.mark.parametrize(
+    ("expected", "code"), [("o-abcdefghij", "Success"), ("o-elsewhere", "AssumeRoleUnauthorizedAccess")]
+)
+async def test_the_data_perimeter_lets_services_act_for_accounts_of_the_organization_alone(
+    world: World, machine: Client, expected: str, code: str
+):
+    """The statement that AWS's guide to resource control policies has against confused deputies."""
+    deputies = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sts:AssumeRole",
+        "Resource": "*",
+        "Condition": {
+            "StringNotEqualsIfExists": {"aws:SourceOrgID": expected},
+            "Null": {"aws:SourceAccount": "false"},
+            "Bool": {"aws:PrincipalIsAWSService": "true"},
+        },
+    }
+    perimeter = json.dumps({"Version": "2012-10-17", "Statement": [deputies]})
+    root = OrganizationalUnit(parent=None, resource_control_policies={"perimeter": perimeter})
+    organization = Organization(
+        organization_id="o-abcdefghij",
+        management_account_id="999999999999",
+        features=("RESOURCE_CONTROL_POLICY",),
+        units={"r-ab12": root},
+        accounts={ACCOUNT: OrganizationalUnit(parent="r-ab12")},
+    )
+    await world.put(ORGANIZATION, organization)
+    assert (await machine.get(CREDENTIALS + "web", await machine.token())).json["Code"] == code
 
 
 async def test_info_names_the_profile_or_says_that_it_is_gone(world: World, machine: Client):

@@ -190,6 +190,26 @@ def test_a_variable_without_a_value_equals_nothing() -> None:
     assert not holds("ForAnyValue:StringLike", ["${aws:nobody}*"], ["x"])
 
 
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [
+        ("NumericLessThanEquals", "5"),
+        ("NumericNotEquals", "5"),
+        ("DateEquals", "2026-01-01"),
+        ("Bool", "true"),
+        ("BinaryEquals", "QmluYXJ5"),
+        ("IpAddress", "10.0.0.1"),
+        ("ForAnyValue:NumericEquals", "5"),
+    ],
+)
+def test_operators_other_than_those_of_strings_and_arns_know_no_variables(operator: str, value: str) -> None:
+    """IAM User Guide, "Policy variables": there such a text is malformed, and cannot be evaluated."""
+    for written in ("${aws:Key}", f"${{aws:nobody, '{value}'}}"):
+        assert not holds(operator, [written], [value])
+        assert holds(operator, [written], [value], denies=True)
+    assert holds("StringEquals", ["${aws:Key}"], [value])
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     name=st.sampled_from(sorted(OPERATORS)),

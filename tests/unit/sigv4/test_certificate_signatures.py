@@ -110,3 +110,15 @@ def test_the_key_of_another_is_refused() -> None:
     other = workload(ROOT, serial_number=OWN.certificate.serial_number, key=new_key(), now=AT)
     with pytest.raises(Refusal, match="not that of the certificate's key"):
         judge(unverified(signing(other)))
+
+
+def test_a_certificate_may_be_numbered_as_it_likes() -> None:
+    """Python refuses to write a number of thousands of digits."""
+    request = unverified(signing())
+    authorization = find_authorization(request)
+    assert authorization is not None
+    numbered = CertificateKey(OWN.key.public_key(), 10**5000)
+    with pytest.raises(Refusal, match="not the serial number"):
+        verify_certificate_signature(
+            request, authorization, numbered, AT.timestamp(), service="rolesanywhere", dialect=DIALECT
+        )

@@ -4,7 +4,12 @@ import pytest
 
 from broker.credentials.revoking import latest_end
 from broker.errors import Refusal
-from broker.portal.console.sign_in_tokens import open_token, seal_token, with_duration
+from broker.portal.console.sign_in_tokens import (
+    open_token,
+    seal_token,
+    verify_credentials,
+    with_duration,
+)
 from broker.sealing.claims import AssumedRoleClaims, claims_to_bytes
 from tests.unit.portal.conftest import NOW, World
 
@@ -69,3 +74,9 @@ async def test_a_text_that_this_broker_did_not_seal_is_no_token(world: World):
     for changed in (f"{text}A", text[:-4], text.swapcase(), "", "token"):
         with pytest.raises(Refusal, match="not valid"):
             open_token(keyring, changed, NOW)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"sessionId":"\ud800"}', '{"of another":' + "[" * 9000])
+def test_what_is_no_json_of_credentials_is_refused(world: World, text: str):
+    with pytest.raises(Refusal, match="Session has to be JSON"):
+        verify_credentials(world.portal.tools.mint.keyring(), text, NOW)

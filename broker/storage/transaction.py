@@ -28,7 +28,7 @@ import msgspec
 
 from broker.cache import MadeOf
 from broker.errors import Refusal
-from broker.storage.cache import UNKNOWN, PartitionSnapshot
+from broker.storage.cache import UNKNOWN
 from broker.storage.collection import Collection, R
 from broker.storage.collections import COUNTS, DERIVED, SOURCES, USAGE
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
@@ -43,6 +43,7 @@ from broker.storage.engine import (
     account_partition,
 )
 from broker.storage.lines import Turn
+from broker.storage.partition_snapshot import PartitionSnapshot
 from broker.storage.records import Usage
 from broker.storage.view import Put, View
 from broker.storage.views import MOST_REBASES, Views, conflict

@@ -81,7 +81,8 @@ def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organizat
 def principal_keys(caller: Caller, now: float) -> Keys:
     """The keys of `caller` at `now`; without those of a request, such as its source address."""
     keys = caller.condition_keys.copy()
-    if caller.token_issued_at is not None:
+    # "This condition key is not present for federated identities": a second factor is the provider's business.
+    if caller.token_issued_at is not None and caller.federated_provider is None:
         _add_mfa(keys, caller, now)
     return keys
 

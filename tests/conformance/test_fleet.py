@@ -25,9 +25,10 @@ from tests.redis_server import RedisServer
 from tests.relay import Relay
 from tests.unit.storage.people import HERE, user, write
 
-# Seconds: the promise is two; the rest is for a machine that does other work.
+# Seconds: the promise is two; the rest is for a machine that does other work. So is most of the time to recover: a
+# master that was killed comes back as a replica, without which nothing is answered, after ten seconds of Sentinel.
 _LONGEST_REFUSAL = 2.0 + 1.0
-_RECOVERS_WITHIN = 25.0
+_RECOVERS_WITHIN = 60.0
 
 
 class Brokers:
@@ -222,10 +223,12 @@ async def test_brokers_go_on_while_their_account_moves_to_a_new_master_and_that_
     slot = key_slot(revision_key(account_partition(HERE)).encode())
     with cluster_fleet(tmp_path, slot, masters=4) as fleet:
         first, target = fleet.servers[2:4]
+        names = [f"user-{number}" for number in range(2000)]
+        before = Store(RedisEngine(fleet.url, os.urandom), time.time)
+        for start in range(0, len(names), 100):
+            await write(before, *map(user, names[start : start + 100]))
+        await before.engine.close()
         async with brokers_on(fleet.url, fleet.url, replicas=fleet.each_has) as brokers:
-            names = [f"user-{number}" for number in range(2000)]
-            for start in range(0, len(names), 100):
-                await write(brokers.stores[1], *map(user, names[start : start + 100]))
             for there in (target, first, target):
                 await asyncio.to_thread(fleet.move_slot, there)
                 assert await asyncio.to_thread(fleet.master) is there

@@ -9,7 +9,7 @@ written since they counted last.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -70,30 +70,45 @@ class SessionList:
     async def flush(self) -> None:
         """Write the notes; those that cannot be written stay for the next flush. Raises EngineUnavailable."""
         accounts = sorted(self._notes)  # in order they are near one another in the engine
+        failed: list[EngineUnavailable] = []
         for start in range(0, len(accounts), _FLUSH_WIDTH):
-            await self._flush_some(accounts[start : start + _FLUSH_WIDTH])
+            some = accounts[start : start + _FLUSH_WIDTH]
+            errors = await self._flush_some(some)
+            failed += errors
+            if len(errors) == len(some):
+                break  # else a part of the engine is away, as a master of a cluster
+        if failed:
+            raise failed[0]
 
-    async def _flush_some(self, accounts: Sequence[str]) -> None:
+    async def _flush_some(self, accounts: Sequence[str]) -> list[EngineUnavailable]:
+        """Returns the errors of the accounts whose notes were not written, and stay."""
         taken = {account: self._notes.pop(account) for account in accounts}
         try:
-            written = await self._write(taken)
+            written, errors = await self._write(taken)
         except BaseException:
-            for account, notes in taken.items():
-                newer = self._notes.get(account, ())
-                self._notes[account] = deque([*notes, *newer], maxlen=MOST_LISTED + 1)
+            self._put_back(taken)
             raise
+        self._put_back({account: taken[account] for account in accounts if account in errors})
         for account, number in written.items():
             self._uncounted[account] = self._uncounted.get(account, COUNT_EVERY) + number
         full = [account for account in accounts if self._uncounted.get(account, 0) >= COUNT_EVERY]
         for start in range(0, len(full), _COUNT_WIDTH):
             await asyncio.gather(*map(self._count, full[start : start + _COUNT_WIDTH]))
+        return list(errors.values())
+
+    def _put_back(self, taken: Mapping[str, Iterable[Note]]) -> None:
+        for account, notes in taken.items():
+            newer = self._notes.get(account, ())
+            self._notes[account] = deque([*notes, *newer], maxlen=MOST_LISTED + 1)
 
     async def _count(self, account: str) -> None:
         await self._delete_oldest(account)
         self._uncounted[account] = 0
 
-    async def _write(self, taken: Mapping[str, Collection[Note]]) -> dict[str, int]:
-        """Write the sessions of each account as one record; returns how many of each."""
+    async def _write(
+        self, taken: Mapping[str, Collection[Note]]
+    ) -> tuple[dict[str, int], dict[str, EngineUnavailable]]:
+        """Write the sessions of each account as one record; returns how many were written of each, and the errors."""
         now = self._clock()
         # Records sort by time, in the order in which they were written.
         key = LISTED_SESSIONS.stored_key(f"{int(now * 1000):015d}-{self._entropy(8).hex()}")
@@ -110,9 +125,14 @@ class SessionList:
             if missing:
                 own.append(await self._unlisted(account, missing))
             written[account], writes[sessions_partition(account)] = len(listed), own
-        if writes:
-            await self._engine.commit_each(writes)
-        return written
+        failed = await self._engine.commit_each(writes) if writes else {}
+        errors = {}
+        for account in list(written):
+            error = failed.get(sessions_partition(account))
+            if error is not None:
+                errors[account] = error
+                del written[account]
+        return written, errors
 
     async def _delete_oldest(self, account: str) -> None:
         """Delete the records whose sessions are all older than the newest MOST_LISTED ones."""

@@ -182,11 +182,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
         """Apply its writes to each of these partitions, at any revision; much cheaper than a commit of each.
 
-        They are partitions without a feed of changes (else ValueError). Of a partition all writes are applied or none;
-        where it raises, some partitions may have been written.
+        They are partitions without a feed of changes (else ValueError). Of a partition all writes are applied or none.
+        Returns the errors of those of which none were, or OutcomeUnknown.
         """
         ...
 

@@ -36,7 +36,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from broker.storage.changes import changes_since, packed_changes, require_no_feed
+from broker.storage.changes import changes_since, packed_changes
 from broker.storage.engine import (
     MARK_SIZE,
     Changes,
@@ -74,10 +74,10 @@ from broker.storage.redis_scripts import (
     expiry_argument,
 )
 from broker.storage.redis_weaknesses import find_weaknesses
+from broker.storage.separate_commits import commit_separately
 
-# How many values a scan reads at once, and commits are sent; how often a scan is tried where commits interrupt it.
-_VALUES_AT_ONCE, _COMMITS_AT_ONCE = 500, 32
-_SCAN_ATTEMPTS = 20
+# How many values a scan reads at once, and how often a scan is tried where commits interrupt it.
+_VALUES_AT_ONCE, _SCAN_ATTEMPTS = 500, 20
 
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
 _ANSWER_SHARE = 0.75
@@ -192,13 +192,9 @@ class RedisEngine:
         self._revisions.note(partition, revision)
         return revision
 
-    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
-        """See Engine. A script cannot write to several slots, so each partition is a commit of its own."""
-        require_no_feed(writes)
-        partitions = list(writes.items())
-        for start in range(0, len(partitions), _COMMITS_AT_ONCE):
-            some = partitions[start : start + _COMMITS_AT_ONCE]
-            await asyncio.gather(*(self.commit(partition, own, None) for partition, own in some))
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
+        # A script cannot write to several slots of a cluster.
+        return await commit_separately(self.commit, writes)
 
     async def partitions(self, prefix: str) -> list[str]:
         lowest, highest = bounds(prefix, "")

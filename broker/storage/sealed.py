@@ -64,13 +64,13 @@ class SealedEngine:
             sealed += self._sealed(partition, writes[start : start + _AT_ONCE])
         return await self._inner.commit(partition, sealed, expecting)
 
-    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
         sealed: dict[str, list[Write]] = {}
         for number, (partition, some) in enumerate(writes.items(), 1):
             sealed[partition] = self._sealed(partition, some)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        await self._inner.commit_each(sealed)
+        return await self._inner.commit_each(sealed)
 
     def _sealed(self, partition: str, writes: Sequence[Write]) -> list[Write]:
         key = self._keyring().for_purpose(_PURPOSE).primary

@@ -227,7 +227,7 @@ class SqliteEngine:
         mark, packed = self._entropy(MARK_SIZE), packed_changes(partition, writes)
         return await self._commit(ToOne(partition.encode(), rows, expecting, mark, packed))
 
-    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
         """See Engine. It is one commit: all partitions are written, or none."""
         require_no_feed(writes)
         gone, rows, marks = [], [], []
@@ -242,7 +242,11 @@ class SqliteEngine:
                 if write.value is not None
             ]
             marks.append((name, entropy[number * MARK_SIZE : (number + 1) * MARK_SIZE]))
-        await self._commit(ToEach(gone, rows, marks))
+        try:
+            await self._commit(ToEach(gone, rows, marks))
+        except EngineUnavailable as error:
+            return dict.fromkeys(writes, error)
+        return {}
 
     async def _commit(self, content: ToOne | ToEach) -> Revision:
         if self._is_closed:

@@ -310,8 +310,15 @@ class Store:
                 by_account.setdefault(account, {})[key] = usage
         # Accounts in order are near one another in the engine.
         accounts = sorted(by_account.items(), key=itemgetter(0))
+        failed: list[EngineUnavailable] = []
         for start in range(0, len(accounts), _FLUSH_WIDTH):
-            await self._flush_some(dict(accounts[start : start + _FLUSH_WIDTH]), now)
+            some = accounts[start : start + _FLUSH_WIDTH]
+            errors = await self._flush_some(dict(some), now)
+            failed += errors
+            if len(errors) == len(some):
+                break  # else a part of the engine is away, as a master of a cluster
+        if failed:
+            raise failed[0]
 
     def _forget_flushed(self, now: float, interval: float) -> None:
         """They are in the order in which they were written, unless the clock was set back: not each is looked at."""
@@ -321,18 +328,23 @@ class Store:
         for mark, _ in list(rested):
             del self._flushed[mark]
 
-    async def _flush_some(self, by_account: dict[str, dict[str, Usage]], now: float) -> None:
-        await self.engine.commit_each(
+    async def _flush_some(
+        self, by_account: dict[str, dict[str, Usage]], now: float
+    ) -> list[EngineUnavailable]:
+        errors = await self.engine.commit_each(
             {
                 usage_partition(account): [_usage_write(key, usage) for key, usage in marks.items()]
                 for account, marks in by_account.items()
             }
         )
         for account, marks in by_account.items():
+            if usage_partition(account) in errors:
+                continue
             for key, usage in marks.items():
                 self._flushed[account, key] = now
                 if self._marks.get((account, key)) is usage:
                     del self._marks[account, key]
+        return list(errors.values())
 
     def _latest(self, account: str, key: str, record: Usage | None) -> Usage | None:
         mark = self._marks.get((account, key))

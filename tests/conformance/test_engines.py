@@ -94,7 +94,7 @@ async def test_each_of_many_partitions_has_its_own_writes_and_a_revision_more_wh
     assert (await other.revision(names[7])) == before
     writes = {name: [Write("c", name.encode(), time.time() + 60)] for name in names}
     writes[names[7]] += [Write("a", None), Write("b", b"old"), Write("b", b"new"), Write("c", None)]
-    await engine.commit_each(writes)
+    assert await engine.commit_each(writes) == {}
     revisions = [await other.revision(name) for name in names]
     assert [revision.number for revision in revisions] == [2 if name == names[7] else 1 for name in names]
     assert len({revision.mark for revision in (before, *revisions)}) == len(names) + 1

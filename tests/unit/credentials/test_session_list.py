@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from broker.credentials.session_list import COUNT_EVERY, MOST_LISTED, Listing, S
 from broker.names.principal import AssumedRole, IamUser, Root
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
-from broker.storage.engine import EngineUnavailable
+from broker.storage.engine import EngineUnavailable, Write, sessions_partition
+from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import LISTED_SESSIONS, Store
 
@@ -208,6 +209,31 @@ async def test_the_sessions_of_many_accounts_are_listed_by_one_flush_also_where_
     await world.lists[0].flush()
     for account in accounts:
         assert {one.access_key_id for one in (await world.listing(account)).sessions} == minted[account]
+
+
+async def test_where_a_part_of_the_engine_is_away_the_sessions_of_the_others_are_listed_once(
+    world: World,
+) -> None:
+    away = {sessions_partition(ACCOUNT)}
+
+    class PartlyAway(SealedEngine):
+        async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
+            there = {name: some for name, some in writes.items() if name not in away}
+            return {**await super().commit_each(there), **{name: EngineUnavailable(name) for name in away}}
+
+    sessions = SessionList(
+        PartlyAway(world.store.engine, lambda: RING, os.urandom), lambda: world.now, os.urandom
+    )
+    mint = Mint(lambda: RING, secrets.token_bytes, sessions.note)
+    for account in (ACCOUNT, OTHER):
+        mint.assumed_role(AssumedRole(account, "worker", "AROA1", "night", "/"), now=world.now, duration=900)
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match=ACCOUNT):
+            await sessions.flush()
+    away.clear()
+    await sessions.flush()
+    for account in (ACCOUNT, OTHER):
+        assert (await world.store.engine.revision(sessions_partition(account))).number == 1
 
 
 async def test_leaving_writes_what_was_noted(world: World) -> None:

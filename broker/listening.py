@@ -102,6 +102,9 @@ def _connection_class(refuse: Callable[[int], web.Response]) -> type[RequestHand
         message: str | None = None,
     ) -> web.StreamResponse:
         """What cannot be read is no fault of ours: strangers fill no log with it, and learn no version."""
+        # aiohttp quotes an `Expect` that it does not know, and fails where that is no UTF-8.
+        if isinstance(exc, UnicodeEncodeError) and "Expect" in request.headers:
+            status = HTTPStatus.EXPECTATION_FAILED
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or request.writer.output_size:
             return RequestHandler.handle_error(handler, request, status, exc, message)
         response = refuse(status)

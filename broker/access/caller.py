@@ -194,7 +194,7 @@ def _condition_keys(caller: Caller) -> Keys:
     if isinstance(principal, Service) and caller.source_arn:
         keys["aws:sourcearn"] = (caller.source_arn,)
         keys["aws:sourceaccount"] = (caller.source_account,)
-        keys["aws:principalservicename"] = (principal.name,)
+        keys["aws:principalservicename"] = keys["aws:principalservicenameslist"] = (principal.name,)
     for key, value in caller.tags.items():
         keys[f"aws:principaltag/{key.lower()}"] = (value,)
     return keys

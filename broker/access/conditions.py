@@ -81,7 +81,8 @@ def _all_keys(caller: Caller, facts: RequestFacts, resource: Resource, organizat
 def principal_keys(caller: Caller, now: float) -> Keys:
     """The keys of `caller` at `now`; without those of a request, such as its source address."""
     keys = caller.condition_keys.copy()
-    if caller.token_issued_at is not None:
+    # "This condition key is not present for federated identities": a second factor is the provider's business.
+    if caller.token_issued_at is not None and caller.federated_provider is None:
         _add_mfa(keys, caller, now)
     return keys
 
@@ -95,6 +96,8 @@ def add_request_keys(keys: Keys, facts: RequestFacts) -> None:
         keys["aws:sourceip"] = (facts.source_ip,)
     if facts.user_agent:
         keys["aws:useragent"] = (facts.user_agent,)
+    if facts.referer:
+        keys["aws:referer"] = (facts.referer,)
 
 
 @lru_cache(maxsize=16)

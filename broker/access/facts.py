@@ -27,3 +27,4 @@ class RequestFacts(msgspec.Struct, frozen=True, weakref=True):
     client_certificates: Callable[[], tuple[bytes, ...]] = tuple
     unverified_request: UnverifiedRequest | None = None
     arrived: float = msgspec.field(default_factory=time.monotonic)
+    referer: str = ""  # as the client says it: anybody may write what they like

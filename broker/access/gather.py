@@ -38,7 +38,7 @@ DEFAULT_LIMIT = 32 * 1024 * 1024
 _ENTRY_WEIGHT = 2_000
 
 
-class _Gathered(msgspec.Struct, frozen=True):
+class _Gathered(msgspec.Struct, frozen=True, gc=False):
     """The layers of a principal, and the organization."""
 
     layers: Layers

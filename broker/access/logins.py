@@ -11,7 +11,7 @@ from broker.sealing.session import OpenedSession
 from broker.storage.store import Transaction
 
 
-class Login(msgspec.Struct, frozen=True):
+class Login(msgspec.Struct, frozen=True, gc=False):
     """Who calls, if `secret` verifies the signature. It depends on `sources` alone.
 
     `name` is the access key id, or the digest of the session token; `opened` is that token, opened.

@@ -12,8 +12,9 @@ from broker.access.resource import Resource
 _GLOBAL = """
     aws:AssumedRoot aws:CurrentTime aws:EpochTime aws:FederatedProvider aws:MultiFactorAuthAge
     aws:MultiFactorAuthPresent aws:PrincipalAccount aws:PrincipalArn aws:PrincipalIsAWSService aws:PrincipalOrgID
-    aws:PrincipalOrgMasterAccountId aws:PrincipalOrgPaths aws:PrincipalServiceName aws:PrincipalType
-    aws:RequestedRegion aws:ResourceAccount aws:ResourceOrgID aws:ResourceOrgPaths aws:SecureTransport
+    aws:PrincipalOrgMasterAccountId aws:PrincipalOrgPaths aws:PrincipalServiceName
+    aws:PrincipalServiceNamesList aws:PrincipalType
+    aws:Referer aws:RequestedRegion aws:ResourceAccount aws:ResourceOrgID aws:ResourceOrgPaths aws:SecureTransport
     aws:SourceAccount aws:SourceArn aws:SourceIdentity aws:SourceIp aws:SourceOrgID aws:SourceOrgPaths
     aws:TokenIssueTime aws:UserAgent aws:ViaAWSService ec2:RoleDelivery ec2:SourceInstanceARN
 """

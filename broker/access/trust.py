@@ -27,7 +27,7 @@ _TRUST, _RESOURCE = PolicyKind.TRUST, SourceKind.RESOURCE
 _PRINCIPAL_ELEMENTS = ("Principal", "NotPrincipal")
 
 
-class BoundText(msgspec.Struct, frozen=True):
+class BoundText(msgspec.Struct, frozen=True, gc=False):
     """A policy as written, and the unique id of each ARN in it that was bound."""
 
     text: str

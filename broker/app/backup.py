@@ -12,6 +12,7 @@ from broker.app.compose import Broker, open_broker, open_engine, sqlite_path
 from broker.config import Settings, StoreSettings
 from broker.credentials.keyrings import PARTITION as KEYRINGS
 from broker.names.secret import SecretKey
+from broker.storage.engine import EngineUnavailable
 from broker.storage.redis import RedisEngine
 from broker.storage.redis_backup import put_copies, read_copies, require_unused
 from broker.storage.sqlite_backup import (
@@ -73,13 +74,20 @@ async def restore(settings: Settings, file: Path, *, must_replace: bool) -> Coun
 async def count_backup(settings: Settings, file: Path) -> Counted:
     """Open every record of a copy of the backup with the master key of the settings."""
     async with _copied(file) as copy:
-        opened = msgspec.structs.replace(settings, store=StoreSettings(SecretKey(f"sqlite:{copy}")))
-        async with open_broker(opened, may_create=False) as broker:
-            partitions = await broker.engine.partitions("")
-            records = 0
-            for name in partitions:
-                engine = broker.engine if name == KEYRINGS else broker.store.engine
-                records += len(await engine.scan(name, ""))
+        try:
+            return await _count(settings, copy)
+        except EngineUnavailable as error:
+            raise type(error)(str(error).replace(str(copy), str(file))) from None
+
+
+async def _count(settings: Settings, copy: Path) -> Counted:
+    opened = msgspec.structs.replace(settings, store=StoreSettings(SecretKey(f"sqlite:{copy}")))
+    async with open_broker(opened, may_create=False) as broker:
+        partitions = await broker.engine.partitions("")
+        records = 0
+        for name in partitions:
+            engine = broker.engine if name == KEYRINGS else broker.store.engine
+            records += len(await engine.scan(name, ""))
     return Counted(sum(name.startswith("account/") for name in partitions), records)
 
 

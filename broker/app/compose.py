@@ -172,7 +172,10 @@ def open_engine(store: StoreSettings, *, may_create: bool = True) -> Engine:
     path = sqlite_path(url)
     if path is not None and rest:
         if not may_create and not path.exists():
-            raise EngineUnavailable(f"there is no store: {path.absolute()} does not exist")
+            raise EngineUnavailable(
+                f"there is no store: {path.absolute()} does not exist; is store.url right (--store)? "
+                "`broker serve` makes a new one"
+            )
         return SqliteEngine(path, clock, entropy, may_create=may_create)
     if scheme in ("unix", "redis", "rediss") or scheme.startswith(("redis+", "rediss+")):
         from broker.storage.redis import RedisEngine

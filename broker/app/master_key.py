@@ -30,7 +30,8 @@ def find_master_key(keys: Keys, environment: Mapping[str, str]) -> MasterKey | N
     except OSError as error:
         raise ConfigurationError(f"the master key cannot be used: {explained(error)}") from None
     except ValueError as error:
-        raise ConfigurationError(f"the master key cannot be used: {error}") from None
+        where = "keys.master_key" if keys.master_key.reveal() else _master_key_path(keys, environment)
+        raise ConfigurationError(f"the master key cannot be used: {where}: {error}") from None
 
 
 def _require_private(path: Path) -> None:

@@ -61,6 +61,9 @@ def read_certificate(unverified_der: bytes, checks: Checks) -> x509.Certificate:
         found.extensions  # noqa: B018  it is read here, so that no error comes later
     except UNREADABLE as error:
         raise checks.fail("certificate", found=error, wanted="a certificate that can be read") from None
+    # The library takes a signature that says of its last bits that they are not used, which none covers.
+    is_whole = unverified_der.endswith(b"\0" + found.signature)
+    checks.require("certificate", is_whole, found="a signature with unused bits", wanted="whole octets")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -39,7 +40,7 @@ COMMANDS = {
     "audit": ("audit", "Read the journal."),
     "hygiene": ("hygiene", "List credentials, policies and roles that should be mended."),
     "backup": ("backup", "Copy the store to a file, while it is in use."),
-    "restore": ("restore", "Put a backup in the place of the store."),
+    "restore": ("restore", "Replace the store with a backup."),
     "recount": ("recount", "Count an account's records again, and correct what is kept beside them."),
     "completion": ("completion", "Print a script that completes commands and options in a shell."),
 }
@@ -84,6 +85,13 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return chosen, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Argparse's error, which lists all choices, is long for a slip of the keyboard: name the nearest first."""
+        near = get_close_matches(str(value), map(str, action.choices or ()), 1)
+        if action.choices is not None and value not in action.choices and near:
+            raise argparse.ArgumentError(action, f"there is no {value!r}; did you mean {near[0]!r}?")
+        super()._check_value(action, value)
 
 
 def _listing() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from broker.commands.settings import add_settings_arguments, settings_of
 
 DESCRIPTION = """\
-Put a backup of `broker backup` in the place of the store: on a machine of its own, or after a loss. Stop every broker
+Replace the store with a backup of `broker backup`: on a machine of its own, or after a loss. Stop every broker
 first; a store that a process has open is not touched.
 
   broker restore /srv/backup/broker-2026-11-30.db               to a store that is not there, or empty

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """0 with the key on standard output, 1 where a root key exists already or the account does not."""
     from broker.commands.opening import with_broker
+    from broker.commands.refusing import WRONG_USE, failed
+    from broker.names.arn import is_account_id
+
+    if not is_account_id(chosen.account):
+        message = f"{chosen.account!r} is no account id: it has twelve digits"
+        return failed("broker root-key", message, WRONG_USE)
 
     async def work(broker: "Broker") -> int:
         from broker.commands.profiles import endpoint_of
@@ -118,12 +124,9 @@ def _event(chosen: argparse.Namespace, pair: "AccessKeyPair", deleted: tuple[str
 
 
 async def _require_account(broker: "Broker", chosen: argparse.Namespace) -> None:
-    from broker.commands.refusing import CommandRefused, WrongUse
-    from broker.names.arn import is_account_id
+    from broker.commands.refusing import CommandRefused
     from broker.storage.store import ACCOUNTS
 
-    if not is_account_id(chosen.account):
-        raise WrongUse(f"{chosen.account!r} is no account id: it has twelve digits")
     store = broker.store.transaction()
     if chosen.create_account or await store.find(ACCOUNTS, "", chosen.account) is not None:
         return

@@ -29,7 +29,22 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("broker.serve")
 
 
+DESCRIPTION = """\
+Serve IAM, STS and instance metadata; with --portal also the sign-in portal and the console.
+
+  broker serve --demo                                 two accounts to try, and what to paste next
+  broker serve --store sqlite:var/own.db              an empty store: `broker root-key` makes the first account
+  broker serve --config /etc/broker/broker.toml       as an operator runs it (deploy/README.md)
+
+A missing store and master key are made: by default below var/ of this folder. `broker config check` says before what
+would prevent a start. It stops, after the requests in progress, with SIGTERM or Ctrl-C (status 0), and reads the
+settings again with SIGHUP. The log is on standard error: text in a terminal, JSON lines elsewhere.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_settings_arguments(parser, is_asked_of_broker=False)
     parser.add_argument("--api", metavar="HOST:PORT", help="where IAM and STS listen (127.0.0.1:8080)")
     parser.add_argument("--metadata", metavar="HOST:PORT", help="where instances ask (127.0.0.1:1338)")

@@ -29,7 +29,10 @@ def add_settings_arguments(parser: argparse.ArgumentParser, *, is_asked_of_broke
         "BROKER_… variables count",
     )
     parser.add_argument(
-        "--store", metavar="URL", help="where the records are: sqlite:PATH or redis://HOST:PORT/NUMBER"
+        "--store",
+        metavar="URL",
+        help="where the records are: sqlite:PATH, redis://HOST:PORT/NUMBER or another form that config/broker.toml "
+        "explains (sqlite:var/broker.db)",
     )
 
 

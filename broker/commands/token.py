@@ -39,11 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """0 with the claims, 1 for a token that this broker did not seal."""
     from broker.commands.opening import with_broker
-    from broker.commands.refusing import CommandRefused
+    from broker.commands.refusing import WRONG_USE, CommandRefused, failed
     from broker.sealing.envelope import SealBroken
     from broker.sealing.session import inspect_session_token
 
     unverified_token = (chosen.token or sys.stdin.read()).strip()
+    if not unverified_token:
+        message = "no token was given: name it, or write it to standard input"
+        return failed("broker token", message, WRONG_USE)
 
     async def work(broker: "Broker") -> int:
         from broker.app import clock

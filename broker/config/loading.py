@@ -22,10 +22,12 @@ from broker.config.settings import (
     setting_names,
     variable_of,
 )
+from broker.declaration.toml_lines import Route, toml_lines
 from broker.federation.openid_connect import OpenIdConnectSignIn
 from broker.federation.saml_sign_in import SamlSignIn
 from broker.names.secret import SecretKey
 
+_setting_at_begin = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+").match
 _KINDS: dict[Any, str] = {
     str: "a text",
     int: "a whole number",
@@ -42,7 +44,7 @@ _KINDS |= dict.fromkeys(_TABLES, "a list of tables with the names that config/br
 
 
 class _RawValue(msgspec.Struct, frozen=True):
-    """A value before it is converted; `where` is the file, the variable or the option, for errors."""
+    """A value before it is converted; `where` is the line of the file, the variable or the option, for errors."""
 
     value: Any
     where: str
@@ -71,40 +73,58 @@ def load_settings(
             faulty_sections.add(section)
     settings = Settings(**{section: kind(**tables[section]) for section, kind in SECTIONS.items()})
     for fault in faults_of(settings):
-        faults.append(fault)
+        faults.append(f"{_line_of(fault, values)}{fault}")
         faulty_sections.add(section_of(fault))
     if faults:
         raise ConfigurationError("\n".join(faults), settings if is_read else None, frozenset(faulty_sections))
     return settings
 
 
+def _line_of(fault: str, values: Mapping[str, _RawValue]) -> str:
+    """The line of the file that has the setting which the fault begins with; nothing where no file has set it."""
+    name = _setting_at_begin(fault)
+    found = values.get(name.group()) if name is not None else None
+    return "" if found is None or found.is_text else f"{found.where}: "
+
+
 def _from_file(file: Path | None, faults: list[str]) -> dict[str, _RawValue]:
     values = {}
-    for section, table in _read_tables(file, faults).items():
+    tables, lines = _read_tables(file, faults)
+    for section, table in tables.items():
+        where = _where(file, lines, section)
         hint = _nearest(section, list(SECTIONS), "[{}]")
         if not isinstance(table, dict):
-            faults.append(f"{file}: {section} is not in a [section]{hint}")
+            faults.append(f"{where}: {section} is not in a [section]{hint}")
             continue
         if section not in SECTIONS:
-            faults.append(f"{file}: there is no section [{section}]{hint}")
+            faults.append(f"{where}: there is no section [{section}]{hint}")
             continue
         known = [field.name for field in msgspec.structs.fields(SECTIONS[section])]
         for key, value in table.items():
+            where = _where(file, lines, section, key)
             if key in known:
-                values[f"{section}.{key}"] = _RawValue(value, str(file), is_text=False)
+                values[f"{section}.{key}"] = _RawValue(value, where, is_text=False)
             else:
-                faults.append(f"{file}: [{section}] has no setting {key}{_nearest(key, known)}")
+                faults.append(f"{where}: [{section}] has no setting {key}{_nearest(key, known)}")
     return values
 
 
-def _read_tables(file: Path | None, faults: list[str]) -> dict[str, Any]:
+def _where(file: Path | None, lines: Mapping[Route, int], *route: str) -> str:
+    """The file and the line of a table or key; of its table where the key is written in braces."""
+    line = lines.get(route) or lines.get(route[:1])
+    return f"{file}:{line}" if line else str(file)
+
+
+def _read_tables(file: Path | None, faults: list[str]) -> tuple[dict[str, Any], dict[Route, int]]:
+    """The tables of the file, and the lines of its keys."""
     try:
-        return tomllib.loads(file.read_text("utf-8")) if file is not None else {}
+        text = file.read_text("utf-8") if file is not None else ""
+        return tomllib.loads(text), toml_lines(text)
     except OSError as error:
         faults.append(f"{file} cannot be read: {cause_of(error)}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         faults.append(f"{file}: {error}")
-    return {}
+    return {}, {}
 
 
 def _from_environment(environment: Mapping[str, str], faults: list[str]) -> dict[str, _RawValue]:
@@ -143,8 +163,10 @@ def _typed(name: str, raw: _RawValue) -> Any:
         if kind in _TABLES:
             return _tables(value, _TABLES[kind])
         return msgspec.convert(value, kind, strict=not raw.is_text)
-    except msgspec.DecodeError:  # a ValidationError is one, too
-        shown = "this value" if kind is SecretKey or kind in _TABLES else repr(value)
+    except msgspec.DecodeError as error:  # a ValidationError is one, too
+        shown = "this value" if kind is SecretKey else repr(value)
+        if kind in _TABLES:  # the error has no value in it, which may be a secret
+            shown = f"this value: {error}"
         raise ConfigurationError(f"{raw.where}: {name} is {_KINDS[kind]}, not {shown}") from None
 
 
@@ -160,12 +182,14 @@ def _tables(value: Any, kind: type[msgspec.Struct]) -> tuple[Any, ...]:
     entries = msgspec.json.decode(value) if isinstance(value, str) else value
     fields = msgspec.structs.fields(kind)
     secrets = {field.name for field in fields if field.type is SecretKey}
-    return tuple(
-        msgspec.convert(
-            {key: {"value": text} if key in secrets else text for key, text in entry.items()}, kind
-        )
-        for entry in msgspec.convert(entries, list[dict[str, Any]])
-    )
+    tables = []
+    for number, entry in enumerate(msgspec.convert(entries, list[dict[str, Any]]), 1):
+        wrapped = {key: {"value": text} if key in secrets else text for key, text in entry.items()}
+        try:
+            tables.append(msgspec.convert(wrapped, kind))
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(f"table {number}: {error}") from None
+    return tuple(tables)
 
 
 def _read_secret(name: str, variable: str, path: str, faults: list[str]) -> str:

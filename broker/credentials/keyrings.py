@@ -152,5 +152,6 @@ class Keyrings:
         except (SealBroken, ValueError) as error:
             reason = getattr(error, "reason", str(error))
             raise WrongMasterKey(
-                f"the {name} keyring does not open with this master key ({self._master.id}): {reason}"
+                f"the {name} keyring does not open with this master key ({self._master.id}): {reason}; "
+                "give the broker the master key of this store: keys.master_key_file"
             ) from None

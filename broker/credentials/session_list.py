@@ -9,7 +9,7 @@ written since they counted last.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,8 @@ from broker.storage.store import LISTED_SESSIONS, UNLISTED_SESSIONS, Transaction
 MOST_LISTED = 1000  # of an account
 COUNT_EVERY = 250  # sessions of an account that a process has written
 
-_FLUSH_WIDTH = 32  # accounts at a time
+_FLUSH_WIDTH = 100  # accounts in one commit
+_COUNT_WIDTH = 32  # accounts at a time
 _PAGE = 100
 _LAST_FLUSH_SECONDS = 2.0
 
@@ -68,44 +69,50 @@ class SessionList:
 
     async def flush(self) -> None:
         """Write the notes; those that cannot be written stay for the next flush. Raises EngineUnavailable."""
-        accounts = list(self._notes)
+        accounts = sorted(self._notes)  # in order they are near one another in the engine
         for start in range(0, len(accounts), _FLUSH_WIDTH):
-            some = accounts[start : start + _FLUSH_WIDTH]
-            await asyncio.gather(*(self._flush_account(account) for account in some))
+            await self._flush_some(accounts[start : start + _FLUSH_WIDTH])
 
-    async def _flush_account(self, account: str) -> None:
-        notes = self._notes.pop(account)
+    async def _flush_some(self, accounts: Sequence[str]) -> None:
+        taken = {account: self._notes.pop(account) for account in accounts}
         try:
-            written = await self._write(account, notes)
+            written = await self._write(taken)
         except BaseException:
-            newer = self._notes.get(account, ())
-            self._notes[account] = deque([*notes, *newer], maxlen=MOST_LISTED + 1)
+            for account, notes in taken.items():
+                newer = self._notes.get(account, ())
+                self._notes[account] = deque([*notes, *newer], maxlen=MOST_LISTED + 1)
             raise
-        self._uncounted[account] = self._uncounted.get(account, COUNT_EVERY) + written
-        if self._uncounted[account] >= COUNT_EVERY:
-            await self._delete_oldest(account)
-            self._uncounted[account] = 0
+        for account, number in written.items():
+            self._uncounted[account] = self._uncounted.get(account, COUNT_EVERY) + number
+        full = [account for account in accounts if self._uncounted.get(account, 0) >= COUNT_EVERY]
+        for start in range(0, len(full), _COUNT_WIDTH):
+            await asyncio.gather(*map(self._count, full[start : start + _COUNT_WIDTH]))
 
-    async def _write(self, account: str, notes: Iterable[Note]) -> int:
-        """Write the sessions as one record; returns how many."""
-        now, all_notes = self._clock(), list(notes)
-        unexpired: list[ListedSession] = []
-        for start in range(0, len(all_notes), _PAGE):
-            some = [_listed(*note) for note in all_notes[start : start + _PAGE]]
-            unexpired += [session for session in some if session.expires_at > now]
-            await asyncio.sleep(0)  # let the event loop serve requests
-        if not unexpired:
-            return 0
-        missing, listed = unexpired[:-MOST_LISTED], unexpired[-MOST_LISTED:]
-        record = ListedSessions(sessions=tuple(listed))
-        ends = max(session.expires_at for session in listed)
+    async def _count(self, account: str) -> None:
+        await self._delete_oldest(account)
+        self._uncounted[account] = 0
+
+    async def _write(self, taken: Mapping[str, Collection[Note]]) -> dict[str, int]:
+        """Write the sessions of each account as one record; returns how many of each."""
+        now = self._clock()
         # Records sort by time, in the order in which they were written.
         key = LISTED_SESSIONS.stored_key(f"{int(now * 1000):015d}-{self._entropy(8).hex()}")
-        writes = [Write(key, LISTED_SESSIONS.encode(record), ends)]
-        if missing:
-            writes.append(await self._unlisted(account, missing))
-        await self._engine.commit(sessions_partition(account), writes, None)
-        return len(listed)
+        written: dict[str, int] = {}
+        writes: dict[str, list[Write]] = {}
+        for account, notes in taken.items():
+            unexpired = await _unexpired_of(notes, now)
+            missing, listed = unexpired[:-MOST_LISTED], unexpired[-MOST_LISTED:]
+            if not listed:
+                continue
+            record = ListedSessions(sessions=tuple(listed))
+            ends = max(session.expires_at for session in listed)
+            own = [Write(key, LISTED_SESSIONS.encode(record), ends)]
+            if missing:
+                own.append(await self._unlisted(account, missing))
+            written[account], writes[sessions_partition(account)] = len(listed), own
+        if writes:
+            await self._engine.commit_each(writes)
+        return written
 
     async def _delete_oldest(self, account: str) -> None:
         """Delete the records whose sessions are all older than the newest MOST_LISTED ones."""
@@ -172,6 +179,17 @@ async def list_sessions(store: Transaction, account: str, now: float) -> Listing
             expires_at=max(one.expires_at for one in lost),
         )
     return Listing(tuple(newest_first[:MOST_LISTED]), unlisted)
+
+
+async def _unexpired_of(notes: Collection[Note], now: float) -> list[ListedSession]:
+    unexpired: list[ListedSession] = []
+    for number, note in enumerate(notes, 1):
+        session = _listed(*note)
+        if session.expires_at > now:
+            unexpired.append(session)
+        if number % _PAGE == 0:
+            await asyncio.sleep(0)  # let the event loop serve requests
+    return unexpired
 
 
 def _surplus(records: list[tuple[str, int]]) -> list[str]:

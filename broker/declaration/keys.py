@@ -23,6 +23,10 @@ async def _settle_access_keys(
         for key in wanted.access_keys:
             await _put_fixed_key(attempt, account, name, key)
         return
+    if wanted.access_keys < 0:
+        raise DeclarationError(
+            f"{wanted.where}: access_keys is a list or a number of keys, not {wanted.access_keys}"
+        )
     for _ in range(wanted.access_keys - len(user.access_key_ids)):
         text = f"{target.label}: access key"
         answer = await attempt.perform(account, "CreateAccessKey", target.parameters, "+", text, target.where)

@@ -85,7 +85,10 @@ def _arrived(
     user_agent = recordable(headers.get(hdrs.USER_AGENT, ""))
     event = begin_event(now, request_id, source, user_agent, entropy)
     event.event_source = "s3.amazonaws.com"
-    facts = RequestFacts(now, request_id, source, user_agent, secure, gateway.region, SERVICE)
+    referer = recordable(headers.get(hdrs.REFERER, ""))
+    facts = RequestFacts(
+        now, request_id, source, user_agent, secure, gateway.region, SERVICE, referer=referer
+    )
     return event, facts, (tls.version() or "").removeprefix("TLSv") if tls is not None else ""
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from broker.credentials.password_changes import find_login_profile
 from broker.errors import Refusal
+from broker.iam.owned_credentials import items_of
 from broker.iam.owners import Owner, access_key_ids, get_account, get_settings, mfa_serial_numbers
 from broker.names import ids
 from broker.names.principal import Root
@@ -26,6 +27,7 @@ from broker.storage.store import (
     CREDENTIAL_REPORTS,
     LOGIN_PROFILES,
     PASSWORD_POLICY,
+    SIGNING_CERTIFICATES,
     USAGE,
     USERS,
 )
@@ -51,8 +53,7 @@ HEADER = (
     *(f"access_key_{number}_{field}" for number in _KEYS for field in _KEY),
     *(f"cert_{number}_{field}" for number in _CERTIFICATES for field in ("active", "last_rotated")),
 )
-# Signing certificates are not kept.
-_NO_CERTIFICATES = ("false", NOT_APPLICABLE) * len(_CERTIFICATES)
+_NO_CERTIFICATE = ("false", NOT_APPLICABLE)
 _NO_KEY = ("false", *(NOT_APPLICABLE,) * 4)
 # Rows that are made before other requests have their turn.
 _ROWS_AT_A_TIME = 100
@@ -95,6 +96,7 @@ async def _content(call: Call) -> bytes:
     # Read all at once; what is looked up below is in the cache then.
     await call.store.scan(LOGIN_PROFILES, call.account)
     await call.store.scan(ACCESS_KEYS, call.account)
+    await call.store.scan(SIGNING_CERTIFICATES, call.account)
     for prefix in (ids.LONG_TERM_KEY, ids.USER):
         await call.store.scan(USAGE, call.account, prefix)
     policy = await call.store.find(PASSWORD_POLICY, call.account)
@@ -116,7 +118,7 @@ async def _root_row(call: Call) -> list[str]:
         NO_INFORMATION if usage is None else _time(usage.last_used_at),
         NOT_SUPPORTED,
         NOT_SUPPORTED,
-        *await _devices_and_keys(call, settings),
+        *await _credentials(call, settings),
     ]
 
 
@@ -128,7 +130,7 @@ async def _user_row(call: Call, user: User, policy: PasswordPolicy | None) -> li
         user.arn,
         _time(user.created_at),
         *_password(profile, usage, policy),
-        *await _devices_and_keys(call, user),
+        *await _credentials(call, user),
     ]
 
 
@@ -146,13 +148,22 @@ def _password(
     yield _time(profile.changed_at + age * _DAY) if age else NOT_APPLICABLE
 
 
-async def _devices_and_keys(call: Call, owner: Owner) -> list[str]:
+async def _credentials(call: Call, owner: Owner) -> list[str]:
     """From `mfa_active` on."""
     keys: list[str] = []
     for key_id in sorted(access_key_ids(owner))[: len(_KEYS)]:
         keys += await _key(call, key_id)
     missing = len(_KEYS) - len(keys) // len(_KEY)
-    return [_boolean(bool(mfa_serial_numbers(owner))), *keys, *_NO_KEY * missing, *_NO_CERTIFICATES]
+    has_device = _boolean(bool(mfa_serial_numbers(owner)))
+    return [has_device, *keys, *_NO_KEY * missing, *await _certificates(call, owner)]
+
+
+async def _certificates(call: Call, owner: Owner) -> list[str]:
+    columns: list[str] = []
+    for one in (await items_of(call, SIGNING_CERTIFICATES, owner))[: len(_CERTIFICATES)]:
+        columns += (_boolean(one.status == "Active"), _time(one.uploaded_at))
+    missing = len(_CERTIFICATES) - len(columns) // len(_NO_CERTIFICATE)
+    return [*columns, *_NO_CERTIFICATE * missing]
 
 
 async def _key(call: Call, key_id: str) -> tuple[str, ...]:

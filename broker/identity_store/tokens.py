@@ -47,7 +47,8 @@ async def prove_token(
     store: Transaction, unverified_text: str, now: float
 ) -> tuple[IdentityStoreRecord, StoreToken]:
     """The store that the token is for; raises Refusal, whose reason says what is wrong."""
-    parts = unverified_text.split(".") if len(unverified_text) <= _LONGEST else []
+    is_plain = len(unverified_text) <= _LONGEST and unverified_text.isascii()
+    parts = unverified_text.split(".") if is_plain else []
     if len(parts) != 5 or parts[0] != _PREFIX or not is_account_id(parts[1]) or not is_store_id(parts[2]):
         raise not_proven("it is no token of SCIM")
     _, account_id, store_id, token_id, secret = parts

@@ -1,6 +1,7 @@
 """What a resource policy says of a bucket: whether it makes it public, and whether it is one that S3 takes."""
 
 from broker.policy.elements import Effect, MalformedPolicy, Policy, Statement
+from broker.policy.operands import read_network
 
 # "The meaning of public": an Allow for everybody is public unless one of these has a fixed value.
 _LIMITING = frozenset(
@@ -19,6 +20,8 @@ _LIMITING = frozenset(
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
     }
 )
+# Ranges of addresses that are broader are public, too: the bits of the network by the version of IP.
+_FEWEST_BITS = {4: 8, 6: 32}
 _NARROWING = ("stringequals", "stringlike", "arnequals", "arnlike", "ipaddress")
 
 
@@ -67,4 +70,9 @@ def _is_limited(statement: Statement) -> bool:
 
 
 def _is_open(value: str) -> bool:
-    return "*" in value or "?" in value or "${" in value or value in ("0.0.0.0/0", "::/0")
+    return "*" in value or "?" in value or "${" in value or _is_broad(value)
+
+
+def _is_broad(value: str) -> bool:
+    network = read_network(value)
+    return network is not None and network[2].bit_count() < _FEWEST_BITS[network[0]]

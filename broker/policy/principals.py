@@ -46,7 +46,7 @@ class Grant(enum.IntEnum):
 NONE, ACCOUNT, ROLE, DIRECT = Grant
 
 
-class Names(msgspec.Struct, frozen=True):
+class Names(msgspec.Struct, frozen=True, gc=False):
     """Every name by which policies can name one principal."""
 
     account: tuple[str, ...] = ()

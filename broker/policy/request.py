@@ -54,7 +54,7 @@ class AccessRequest(msgspec.Struct, frozen=True):
     canonical_user_id: str = ""
 
 
-class Layers(msgspec.Struct, frozen=True):
+class Layers(msgspec.Struct, frozen=True, gc=False):
     """Every policy that applies to a request. None means that no policy of this kind applies."""
 
     identity: PolicySet

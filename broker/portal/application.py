@@ -34,7 +34,7 @@ from broker.portal import (
 from broker.portal.console import pages as console
 from broker.portal.console.entering import CONSOLE
 from broker.portal.dependencies import Portal
-from broker.portal.headers import add_headers
+from broker.portal.headers import add_headers, has_headers
 from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
@@ -82,7 +82,14 @@ def make_application(portal: Portal) -> web.Application:
     # Last, so that it answers what no page does.
     nowhere = Route("*", "/{path:.*}", _absent, "", is_open=True)
     application.router.add_route(nowhere.method, nowhere.path, _handler(portal, nowhere))
+    application.on_response_prepare.append(_complete)
     return application
+
+
+async def _complete(request: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp answers some requests itself: an `Expect` that it does not know, `*`, a path with a line break."""
+    if not has_headers(response):
+        add_headers(response, is_secure=False)
 
 
 def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

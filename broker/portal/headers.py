@@ -43,6 +43,10 @@ def add_headers(response: web.StreamResponse, *, is_secure: bool) -> None:
     response.headers.setdefault("Cache-Control", "no-store")
 
 
+def has_headers(response: web.StreamResponse) -> bool:
+    return _POLICY_HEADER in response.headers
+
+
 def forms_may_lead_to(response: web.StreamResponse, proven_url: str) -> None:
     """Forms of this page may end in a redirect to the origin of this URL, of which it is known whose it is."""
     parts = urlsplit(proven_url)

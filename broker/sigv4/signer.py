@@ -92,7 +92,7 @@ class SignedHeaders(msgspec.Struct, frozen=True, dict=True):
         return ";".join(self.names)
 
 
-class UnverifiedSigner(msgspec.Struct, frozen=True):
+class UnverifiedSigner(msgspec.Struct, frozen=True, gc=False):
     """A credential and the signed headers. Very many signers share a few scopes and sets of headers."""
 
     access_key_id: str

@@ -16,6 +16,7 @@ from broker.sigv4.signer import TERMINATOR
 
 # A symmetric key is cached as an HMAC without a message: to copy it takes half the time of creating it.
 SigningKey = HMAC | EllipticCurvePublicKey
+_SHA256 = SHA256()  # one for all keys
 
 
 class SigningKeys:
@@ -66,4 +67,4 @@ def authenticate(key: HMAC, message: bytes) -> bytes:
 
 
 def set_up(key: bytes) -> HMAC:
-    return HMAC(key, SHA256())
+    return HMAC(key, _SHA256)

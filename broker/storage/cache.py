@@ -15,7 +15,7 @@ from typing import Any
 
 from broker.cache import Cache, CacheSize
 from broker.storage.collection import Collection
-from broker.storage.engine import Changes, Engine, Revision
+from broker.storage.engine import Changes, Engine, Revision, is_at_least
 from broker.storage.key_history import KeyHistory
 
 # Bytes of overhead, measured with 100,000 roles: of an encoded record; and, with 100,000 empty partitions, of a
@@ -159,6 +159,15 @@ class RecordCache:
             snapshot = PartitionSnapshot(revision)
             self._partitions.put(partition, snapshot, snapshot.weight)
         return snapshot
+
+    def renewed_by(self, partition: str, before: PartitionSnapshot, changes: Changes) -> PartitionSnapshot:
+        """The snapshot at the revision of `changes`, which are those since the one `before`."""
+        present = self._partitions.get(partition)
+        if present is before:
+            return self._successor(partition, before, changes)
+        if present is not None and present.revision == changes.revision:
+            return present
+        return PartitionSnapshot(changes.revision)
 
     def _successor(self, partition: str, snapshot: PartitionSnapshot, changes: Changes) -> PartitionSnapshot:
         """The snapshot after `changes`, instead of `snapshot`: what they name is unknown in it.
@@ -384,10 +393,6 @@ def _list_key(listing: list[str], key: str, *, is_present: bool) -> None:
         listing.insert(index, key)
     elif is_listed and not is_present:
         del listing[index]
-
-
-def is_at_least(revision: Revision, seen: Revision) -> bool:
-    return revision == seen or revision.number > seen.number
 
 
 def _weight(value: bytes | None) -> int:

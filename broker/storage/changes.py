@@ -35,9 +35,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Keys | None).decode
 
 
+def has_feed(partition: str) -> bool:
+    return not partition.startswith(_WITHOUT_FEED)
+
+
+def require_no_feed(partitions: Iterable[str]) -> None:
+    for one in partitions:
+        if has_feed(one):
+            raise ValueError(f"{one} has a feed of changes, which this commit would not be in")
+
+
 def packed_changes(partition: str, writes: Sequence[Write]) -> bytes:
     """The entry of a commit; empty where it leaves none."""
-    return b"" if partition.startswith(_WITHOUT_FEED) else pack_keys(writes)
+    return pack_keys(writes) if has_feed(partition) else b""
 
 
 def pack_keys(writes: Sequence[Write]) -> bytes:

@@ -21,7 +21,7 @@ Law, examined by `tests/conformance/test_engines.py`:
 - an engine that cannot reach its data raises EngineUnavailable; it never answers from a cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -109,6 +109,10 @@ class Revision(msgspec.Struct, frozen=True):
         return str(self.number)
 
 
+def is_at_least(revision: Revision, seen: Revision) -> bool:
+    return revision == seen or revision.number > seen.number
+
+
 MARK_SIZE = 8
 NEVER_WRITTEN = Revision(0, b"")
 
@@ -175,6 +179,14 @@ class Engine(Protocol):
 
         Raises Conflict where the partition's revision is not `expecting`, and OutcomeUnknown where it is unknown
         whether the writes were applied.
+        """
+        ...
+
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+        """Apply its writes to each of these partitions, at any revision; much cheaper than a commit of each.
+
+        They are partitions without a feed of changes (else ValueError). Of a partition all writes are applied or none;
+        where it raises, some partitions may have been written.
         """
         ...
 

@@ -2,12 +2,13 @@
 
 Without it many writers would work on the same state at the same time, and all but the one whose commit comes first
 would have to begin again. The lines are of one process: between processes, and for what takes no turn, the engine's
-revisions decide as ever. Where another process has a line for the same account, the two take turns: who has lost to the
-other tries again at once, and who has committed lets as much time pass before the next one as an attempt takes.
+revisions decide as ever.
 
-Those who wait are committed together: a call that has its turn leaves what it writes in the *batch* of the line, and
-the next one reads it there. The last one has the batch committed, all or nothing; until then nobody is answered, not
-even who is refused, for what they have read may not come true. Where the commit fails, all begin again, or fail.
+Those who wait are committed together: a call that has its turn leaves what it has read and writes in the *batch* of the
+line, and the next one reads it there. The last one has the batch committed, all or nothing; until then nobody is
+answered, not even who is refused, for what they have read may not come true. What another process has committed
+meanwhile does no harm, unless a call of the batch, refused ones included, has read it: then all of them stand in line
+again, and begin again when it is their turn. Where the commit fails, all fail.
 """
 
 import asyncio
@@ -17,51 +18,35 @@ import msgspec
 
 from broker.storage.cache import PartitionSnapshot
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
-from broker.storage.view import Put, View
+from broker.storage.view import View
 
-# Seconds that a line is held to be contended after a conflict; and the longest pause between two commits in it.
-_CONTENDED_SECONDS = 0.5
-_LONGEST_PAUSE = 0.04
-
-# Seconds for which a batch takes in more calls; fewer where another process writes to the account as well, for what the
-# batch has read must not have changed when it is committed.
-_BATCH_SECONDS, _CONTENDED_BATCH_SECONDS = 0.1, 0.02
+# Seconds for which a batch takes in more calls.
+_BATCH_SECONDS = 0.1
 
 
 class Batch(msgspec.Struct, eq=False):
-    """What calls that had their turn will write, on top of one `snapshot`; `puts` by stored key.
+    """What calls that had their turn have read and will write: `view`, as if they were one transaction.
 
     `read` are the snapshots of other partitions that they have read, which the commit requires to be those of today.
     `begun_at` by the event loop's clock, in seconds.
     """
 
-    snapshot: PartitionSnapshot
+    view: View
     outcome: asyncio.Future[None]
     begun_at: float
-    puts: dict[str, Put] = {}
     read: dict[str, PartitionSnapshot] = {}
 
 
 class _Line(msgspec.Struct, eq=False):
-    """`size` counts those who stand in it. The times are of the event loop, in seconds.
-
-    `must_pause`: the last commit was not in vain, so another process may be next.
-    """
+    """`size` counts those who stand in it."""
 
     lock: asyncio.Lock
     size: int = 0
-    conflict_at: float = float("-inf")
-    attempt_seconds: float = 0.0
-    must_pause: bool = False
     batch: Batch | None = None
-
-    def is_contended(self, now: float) -> bool:
-        return now < self.conflict_at + _CONTENDED_SECONDS
 
     def is_late(self, now: float) -> bool:
         """Whether the batch has taken in calls for long enough."""
-        seconds = _CONTENDED_BATCH_SECONDS if self.is_contended(now) else _BATCH_SECONDS
-        return self.batch is not None and now >= self.batch.begun_at + seconds
+        return self.batch is not None and now >= self.batch.begun_at + _BATCH_SECONDS
 
 
 class Lines:
@@ -108,8 +93,6 @@ class Lines:
         try:
             await self._write(partition, batch)
         except (Conflict, EngineUnavailable) as error:
-            if isinstance(error, Conflict):
-                line.conflict_at, line.must_pause = asyncio.get_running_loop().time(), False
             batch.outcome.set_exception(error)
             batch.outcome.exception()  # marked as retrieved: all who waited may have been cancelled
         except BaseException:
@@ -117,7 +100,6 @@ class Lines:
             batch.outcome.exception()
             raise
         else:
-            line.attempt_seconds, line.must_pause = asyncio.get_running_loop().time() - batch.begun_at, True
             batch.outcome.set_result(None)
 
     async def _commit_and_leave(self, partition: str, line: _Line) -> None:
@@ -155,10 +137,6 @@ class Turn:
         self._read: Batch | None = None  # whose writes this call reads
 
     @property
-    def is_taken(self) -> bool:
-        return self._line is not None
-
-    @property
     def has_stood_in_line(self) -> bool:
         return bool(self._partition)
 
@@ -168,12 +146,13 @@ class Turn:
             return False
         self._line, has_waited = await self._lines.enter(partition)
         self._partition = partition
-        now = asyncio.get_running_loop().time
-        if self._line.is_contended(now()) and self._line.must_pause and self._line.batch is None:
-            self._line.must_pause = False
-            await asyncio.sleep(min(self._line.attempt_seconds, _LONGEST_PAUSE))
-        self._begun_at = now()
+        self._begun_at = asyncio.get_running_loop().time()
         return has_waited
+
+    async def take_again(self) -> None:
+        """Wait for the turn that this call has had, before it reads anything."""
+        if self._partition:
+            await self.take(self._partition)
 
     def views(self) -> dict[str, View]:
         """By partition, views that read what the calls before this one have read, and will write."""
@@ -181,7 +160,7 @@ class Turn:
         if batch is None:
             return {}
         views = {partition: View(snapshot) for partition, snapshot in batch.read.items()}
-        return {**views, self._partition: View(batch.snapshot, pending=dict(batch.puts))}
+        return {**views, self._partition: View(batch.view.snapshot, pending=dict(batch.view.writes))}
 
     def may_join(self, partition: str, view: View) -> bool:
         """Whether the writes of `view` are committed with those of the others in line."""
@@ -191,46 +170,43 @@ class Turn:
         if line.batch is None:
             return line.size > 1
         # INVARIANT: who joins a batch has read what it writes, all of it.
-        return self._read is line.batch and view.snapshot is line.batch.snapshot
+        return self._read is line.batch and view.snapshot is line.batch.view.snapshot
 
     async def join(self, views: dict[str, View], now: Callable[[], float]) -> None:
         """Leave the line, and the writes of its view in its batch; wait for the commit, and raise what it does."""
         line, view = self._line, views[self._partition]
         assert line is not None and view.snapshot is not None
         if line.batch is None:
-            line.batch = Batch(view.snapshot, asyncio.get_running_loop().create_future(), self._begun_at)
+            outcome = asyncio.get_running_loop().create_future()
+            line.batch = Batch(View(view.snapshot), outcome, self._begun_at)
         batch = line.batch
-        batch.puts.update(view.writes)
+        batch.view.include_reads(view)
+        batch.view.writes.update(view.writes)
         for partition, other in views.items():
             if other.snapshot is not None and partition != self._partition:
                 batch.read.setdefault(partition, other.snapshot)  # where it is another one, the commit fails
         self.leave(now)
         await asyncio.shield(batch.outcome)
 
-    async def settle(self, now: Callable[[], float]) -> None:
+    async def settle(self, views: dict[str, View], now: Callable[[], float]) -> None:
         """Leave the line, and wait for the commit of what this call may have read; raises what it does."""
         batch = None if self._line is None else self._line.batch
         if batch is not None:
+            view = views.get(self._partition)
+            if view is not None:
+                batch.view.include_reads(view)
             self.leave(now)
             await asyncio.shield(batch.outcome)
 
     async def be_alone(self) -> None:
-        """Have the batch committed, and keep the turn."""
-        if self._line is not None:
+        """Have the batch committed that this call has read and could not join, and keep the turn."""
+        if self._line is not None and self._line.batch is self._read:
             await self._lines.commit(self._partition, self._line)
 
     def has_others(self) -> bool:
         return self._line is not None and self._line.batch is not None
 
-    def note_conflict(self, now: Callable[[], float]) -> None:
-        """Another process was first."""
-        if self._line is not None:
-            self._line.conflict_at = self._begun_at = now()
-            self._line.must_pause = False
-
     def leave(self, now: Callable[[], float]) -> None:
         if self._line is not None:
             line, self._line = self._line, None
-            if line.batch is None:
-                line.attempt_seconds, line.must_pause = now() - self._begun_at, True
             self._lines.leave(self._partition, line, now())

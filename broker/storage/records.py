@@ -9,8 +9,11 @@ from broker.names.arn import iam_arn
 from broker.names.secret import SecretKey
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What all records share: frozen, and defaults left out of the encoding."""
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What all records share: frozen, defaults left out of the encoding, and out of sight of garbage collection.
+
+    They are trees of values. A page or a full account decodes thousands, none of which can be in a cycle.
+    """
 
 
 class Account(Record, frozen=True, kw_only=True):

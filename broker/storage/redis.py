@@ -26,18 +26,17 @@ Two violations are detected, and while they last every read and commit fails:
   reads as GET does, but is a writing command (Redis 6.2): a replica, which may be behind, refuses it.
 
 While the slot of a partition moves to another master of a cluster, nothing is committed there (`redis_cluster.py`).
-
 Where the answer to a commit is lost, its receipt shows whether it was applied (`redis_scripts.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from broker.storage.changes import changes_since, packed_changes
+from broker.storage.changes import changes_since, packed_changes, require_no_feed
 from broker.storage.engine import (
     MARK_SIZE,
     Changes,
@@ -76,8 +75,8 @@ from broker.storage.redis_scripts import (
 )
 from broker.storage.redis_weaknesses import find_weaknesses
 
-# How many values a scan reads at once, and how often a scan is tried where commits interrupt it.
-_VALUES_AT_ONCE = 500
+# How many values a scan reads at once, and commits are sent; how often a scan is tried where commits interrupt it.
+_VALUES_AT_ONCE, _COMMITS_AT_ONCE = 500, 32
 _SCAN_ATTEMPTS = 20
 
 # How much of the time limit one answer may take; the rest is for a request that waits for another, or for a receipt.
@@ -193,6 +192,14 @@ class RedisEngine:
         self._revisions.note(partition, revision)
         return revision
 
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+        """See Engine. A script cannot write to several slots, so each partition is a commit of its own."""
+        require_no_feed(writes)
+        partitions = list(writes.items())
+        for start in range(0, len(partitions), _COMMITS_AT_ONCE):
+            some = partitions[start : start + _COMMITS_AT_ONCE]
+            await asyncio.gather(*(self.commit(partition, own, None) for partition, own in some))
+
     async def partitions(self, prefix: str) -> list[str]:
         lowest, highest = bounds(prefix, "")
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
@@ -237,13 +244,10 @@ class RedisEngine:
             listed = await self._client.client_list()
         return [one["addr"] for one in listed if one["db"] == str(own["db"]) and one["id"] != str(own["id"])]
 
-    async def delete_all(self, first: str, at_once: int) -> None:
-        """Delete every key of a store that nobody uses, those of the partition `first` before all others."""
-        for pattern in (f"{index_key(first, '')}*", "broker:*"):
-            async with translated_errors():
-                found = [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
-            for start in range(0, len(found), at_once):
-                await self.ask_all([("DEL", key) for key in found[start : start + at_once]])
+    async def find_keys(self, pattern: str, at_once: int) -> list[Any]:
+        """The keys in the database that match a pattern of Redis."""
+        async with translated_errors():
+            return [key async for key in self._client.scan_iter(match=pattern, count=at_once)]
 
     async def close(self) -> None:
         """Wait for the commits in progress, at most _CLOSE_TIMEOUT, then disconnect."""

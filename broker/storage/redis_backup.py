@@ -114,7 +114,7 @@ async def put_copies(engine: RedisEngine, copies: Iterable[PartitionCopy], last:
 
     # INVARIANT: `last` has the keyrings, without which no broker starts: none serves a restore that was cut off.
     """
-    await engine.delete_all(last, _AT_ONCE)
+    await _delete_all(engine, last)
     held: PartitionCopy | None = None
     for copy in copies:
         if copy.partition == last:
@@ -123,6 +123,14 @@ async def put_copies(engine: RedisEngine, copies: Iterable[PartitionCopy], last:
             await _put(engine, copy)
     if held is not None:
         await _put(engine, held)
+
+
+async def _delete_all(engine: RedisEngine, first: str) -> None:
+    """Every key, those of the partition `first` before all others."""
+    for pattern in (f"{index_key(first, '')}*", "broker:*"):
+        found = await engine.find_keys(pattern, _AT_ONCE)
+        for start in range(0, len(found), _AT_ONCE):
+            await engine.ask_all([("DEL", key) for key in found[start : start + _AT_ONCE]])
 
 
 async def _put(engine: RedisEngine, copy: PartitionCopy) -> None:

@@ -6,7 +6,7 @@ encrypted. Sealing does not reveal that a record was removed, or that an older v
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from broker.sealing.envelope import NONCE_ENTROPY, SealBroken, open_, seal
 from broker.sealing.keyring import Keyring
@@ -61,15 +61,26 @@ class SealedEngine:
         for start in range(0, len(writes), _AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            sealed += [self._sealed(partition, write) for write in writes[start : start + _AT_ONCE]]
+            sealed += self._sealed(partition, writes[start : start + _AT_ONCE])
         return await self._inner.commit(partition, sealed, expecting)
 
-    def _sealed(self, partition: str, write: Write) -> Write:
-        if write.value is None:
-            return write
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+        sealed: dict[str, list[Write]] = {}
+        for number, (partition, some) in enumerate(writes.items(), 1):
+            sealed[partition] = self._sealed(partition, some)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        await self._inner.commit_each(sealed)
+
+    def _sealed(self, partition: str, writes: Sequence[Write]) -> list[Write]:
         key = self._keyring().for_purpose(_PURPOSE).primary
-        envelope = seal(key, write.value, _context(partition, write.key), self._entropy(NONCE_ENTROPY))
-        return Write(write.key, envelope, write.expires_at)
+        sealed: list[Write] = []
+        for write in writes:
+            value = write.value
+            if value is not None:
+                value = seal(key, value, _context(partition, write.key), self._entropy(NONCE_ENTROPY))
+            sealed.append(Write(write.key, value, write.expires_at))
+        return sealed
 
     def _open(self, partition: str, key: str, sealed: bytes) -> bytes:
         try:

@@ -26,13 +26,22 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from broker.storage.changes import changes_since, packed_changes
+from broker.storage.changes import changes_since, packed_changes, require_no_feed
 from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, Changes, EngineUnavailable, Revision, Write
-from broker.storage.sqlite_commits import REVISION, Commit, apply, deliver, failed, unavailable
+from broker.storage.sqlite_commits import (
+    REVISION,
+    Commit,
+    ToEach,
+    ToOne,
+    apply,
+    deliver,
+    failed,
+    unavailable,
+)
 from broker.storage.sqlite_files import (
     COUNTER_SIZE,
     files_of,
@@ -214,12 +223,31 @@ class SqliteEngine:
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
         """See Engine. A cancellation or a timeout withdraws the commit, unless it has begun."""
+        rows = [(write.key.encode(), write.value, write.expires_at) for write in writes]
+        mark, packed = self._entropy(MARK_SIZE), packed_changes(partition, writes)
+        return await self._commit(ToOne(partition.encode(), rows, expecting, mark, packed))
+
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> None:
+        """See Engine. It is one commit: all partitions are written, or none."""
+        require_no_feed(writes)
+        gone, rows, marks = [], [], []
+        entropy = self._entropy(MARK_SIZE * len(writes))
+        for number, (partition, some) in enumerate(writes.items()):
+            name = partition.encode()
+            last = {write.key: write for write in some}
+            gone += [(name, key.encode()) for key, write in last.items() if write.value is None]
+            rows += [
+                (name, key.encode(), write.value, write.expires_at)
+                for key, write in last.items()
+                if write.value is not None
+            ]
+            marks.append((name, entropy[number * MARK_SIZE : (number + 1) * MARK_SIZE]))
+        await self._commit(ToEach(gone, rows, marks))
+
+    async def _commit(self, content: ToOne | ToEach) -> Revision:
         if self._is_closed:
             raise EngineUnavailable(f"{self._path}: the store is closed")
-        rows = [(write.key.encode(), write.value, write.expires_at) for write in writes]
-        outcome: asyncio.Future[Revision] = asyncio.get_running_loop().create_future()
-        mark, packed = self._entropy(MARK_SIZE), packed_changes(partition, writes)
-        commit = Commit(partition.encode(), rows, expecting, mark, packed, outcome)
+        commit = Commit(content, asyncio.get_running_loop().create_future())
         self._waiting.add(commit)
         self._queue.put(commit)
         try:

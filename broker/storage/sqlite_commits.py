@@ -23,18 +23,19 @@ _DELETE = "DELETE FROM records WHERE partition = ? AND key = ?"
 _NOTE_CHANGES = "INSERT OR REPLACE INTO changes (partition, revision, mark, keys) VALUES (?, ?, ?, ?)"
 _FORGET_CHANGES = "DELETE FROM changes WHERE partition = ? AND revision <= ?"
 _SET_REVISION = "INSERT OR REPLACE INTO revisions (partition, revision, mark) VALUES (?, ?, ?)"
+_NEXT_REVISION = (
+    "INSERT INTO revisions (partition, revision, mark) VALUES (?, 1, ?)"
+    " ON CONFLICT (partition) DO UPDATE SET revision = revision + 1, mark = excluded.mark"
+)
 
 # Seconds that a commit which has begun may take beyond its timeout.
 _END_TIMEOUT = 10.0
 
 
-class Commit(msgspec.Struct, eq=False):
-    """`mark` is that of the new revision, `packed_keys` its entry in the feed of changes, if any.
+class ToOne(msgspec.Struct, frozen=True):
+    """Writes to one partition, as keys, values and expiry.
 
-    `outcome` is the new revision, or the error.
-
-    `claimed` is acquired once: by the writer thread, which then begins the commit, or by the task when it gives up,
-    which withdraws the commit.
+    `mark` is that of the new revision, `packed_keys` its entry in the feed of changes, if any.
     """
 
     partition: bytes
@@ -42,6 +43,24 @@ class Commit(msgspec.Struct, eq=False):
     expecting: Revision | None
     mark: bytes
     packed_keys: bytes
+
+
+class ToEach(msgspec.Struct, frozen=True):
+    """Writes to many partitions at any revision: keys that are gone, rows, and the marks of the new revisions."""
+
+    gone: list[tuple[bytes, bytes]]
+    rows: list[tuple[bytes, bytes, bytes, float | None]]
+    marks: list[tuple[bytes, bytes]]
+
+
+class Commit(msgspec.Struct, eq=False):
+    """`outcome` is the new revision (of many partitions no one's), or the error.
+
+    `claimed` is acquired once: by the writer thread, which then begins the commit, or by the task when it gives up,
+    which withdraws the commit.
+    """
+
+    content: ToOne | ToEach
     answer: asyncio.Future[Revision]
     outcome: Revision | Exception = NEVER_WRITTEN
     claimed: threading.Lock = msgspec.field(default_factory=threading.Lock)
@@ -77,31 +96,46 @@ class Commit(msgspec.Struct, eq=False):
 
 def apply(connection: sqlite3.Connection, path: Path, commit: Commit) -> Revision | Exception:
     """Apply `commit` under a savepoint of its own, within the open transaction; returns its outcome."""
-    execute: Callable[..., Any] = connection.execute
-    row = execute(REVISION, (commit.partition,)).fetchone()
-    revision = Revision(*row) if row else NEVER_WRITTEN
-    if commit.expecting is not None and commit.expecting != revision:
-        return Conflict(f"{commit.partition.decode()}: at revision {revision}, not {commit.expecting}")
-    execute("SAVEPOINT one")
+    content = commit.content
+    before = NEVER_WRITTEN
+    if isinstance(content, ToOne):
+        row = connection.execute(REVISION, (content.partition,)).fetchone()
+        before = Revision(*row) if row else NEVER_WRITTEN
+        if content.expecting is not None and content.expecting != before:
+            return Conflict(f"{content.partition.decode()}: at revision {before}, not {content.expecting}")
+    connection.execute("SAVEPOINT one")
     try:
-        for key, value, expires_at in commit.rows:
-            if value is None:
-                execute(_DELETE, (commit.partition, key))
-            else:
-                execute(_PUT, (commit.partition, key, value, expires_at))
-        number = revision.number + 1
-        execute(_SET_REVISION, (commit.partition, number, commit.mark))
-        if commit.packed_keys:
-            execute(_NOTE_CHANGES, (commit.partition, number, commit.mark, commit.packed_keys))
-            execute(_FORGET_CHANGES, (commit.partition, number - FEED_LENGTH))
+        if isinstance(content, ToOne):
+            return _apply_to_one(connection, content, before.number + 1)
+        _apply_to_each(connection, content)
+        return NEVER_WRITTEN
     except sqlite3.DataError as error:
         # SQLite cannot hold such a value (a gigabyte): only this commit fails.
-        execute("ROLLBACK TO one")
+        connection.execute("ROLLBACK TO one")
         return unavailable(path, error)
     finally:
         if connection.in_transaction:
-            execute("RELEASE one")
-    return Revision(revision.number + 1, commit.mark)
+            connection.execute("RELEASE one")
+
+
+def _apply_to_one(connection: sqlite3.Connection, content: ToOne, number: int) -> Revision:
+    execute: Callable[..., Any] = connection.execute
+    for key, value, expires_at in content.rows:
+        if value is None:
+            execute(_DELETE, (content.partition, key))
+        else:
+            execute(_PUT, (content.partition, key, value, expires_at))
+    execute(_SET_REVISION, (content.partition, number, content.mark))
+    if content.packed_keys:
+        execute(_NOTE_CHANGES, (content.partition, number, content.mark, content.packed_keys))
+        execute(_FORGET_CHANGES, (content.partition, number - FEED_LENGTH))
+    return Revision(number, content.mark)
+
+
+def _apply_to_each(connection: sqlite3.Connection, content: ToEach) -> None:
+    connection.executemany(_DELETE, content.gone)
+    connection.executemany(_PUT, content.rows)
+    connection.executemany(_NEXT_REVISION, content.marks)
 
 
 def deliver(group: Iterable[Commit]) -> None:

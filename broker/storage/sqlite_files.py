@@ -108,8 +108,10 @@ def _require_ours(connection: sqlite3.Connection, path: Path, may_create: bool) 
     elif application != APPLICATION_ID:
         raise EngineUnavailable(f"{path}: an SQLite file of another program, not a store of the broker")
     elif version != SCHEMA_VERSION and version not in _UPGRADES:
-        reason = f"{path}: written with store schema {version}; this broker reads schema {SCHEMA_VERSION}"
-        raise EngineUnavailable(reason)
+        raise EngineUnavailable(
+            f"{path}: written with store schema {version}; this broker reads schema {SCHEMA_VERSION}: "
+            "run the version that wrote it, or a later one"
+        )
     for old in range(version, SCHEMA_VERSION) if version else ():
         with transaction(connection):
             for statement in _UPGRADES[old]:

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import takewhile
+from operator import itemgetter
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -93,7 +94,7 @@ from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, us
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.lines import Batch, Lines, Turn
 from broker.storage.records import Usage
-from broker.storage.transaction import Transaction
+from broker.storage.transaction import Transaction, commit_view
 from broker.storage.views import Views
 
 __all__ = [
@@ -189,8 +190,8 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.002, 0.1
 _MOST_RETRIES_IN_LINE, _RETRIES_AT_ONCE = 500, 10
 _BACKOFF_IN_LINE = 0.004
 
-# The usage marks of how many partitions are written at the same time.
-_FLUSH_WIDTH = 32
+# The usage marks of how many accounts are written in one commit.
+_FLUSH_WIDTH = 100
 _LAST_FLUSH_SECONDS = 2.0  # when the store is closed: a process that has to end has only a few seconds
 
 
@@ -251,7 +252,7 @@ class Store:
             try:
                 return await self._attempt(work, turn)
             except Conflict:
-                pass
+                await turn.be_alone()
             if turn.has_stood_in_line:
                 return await self._retry(work, turn, _backoffs_in_line())
             # Retries without a turn run one at a time, so that of many calls that write to one partition each succeeds.
@@ -265,42 +266,32 @@ class Store:
         self, work: Callable[[Transaction], Awaitable[T]], turn: Turn, backoffs: Iterator[float]
     ) -> T:
         for backoff in backoffs:
+            await turn.take_again()
             try:
                 return await self._attempt(work, turn)
             except Conflict:
-                turn.note_conflict(asyncio.get_running_loop().time)
                 await turn.be_alone()
                 await asyncio.sleep(self._jitter() * backoff)
+        await turn.take_again()
         return await self._attempt(work, turn)
 
     async def _attempt(self, work: Callable[[Transaction], Awaitable[T]], turn: Turn) -> T:
         transaction = Transaction(self.engine, Views(self._cache), self._latest, _turn=turn)
         transaction.read_pending()
-        now = asyncio.get_running_loop().time
         try:
             answer = await work(transaction)
         except Refusal:
-            await turn.settle(now)
+            await transaction.settle()
             await transaction.commit_unconditional()
             raise
         if transaction.is_dirty:
             await transaction.commit()
         else:
-            await turn.settle(now)
+            await transaction.settle()
         return answer
 
     async def _write_batch(self, partition: str, batch: Batch) -> None:
-        writes = [
-            Write(key, None if put.record is None else put.collection.encode(put.record), put.expires_at)
-            for key, put in batch.puts.items()
-        ]
-        for other, snapshot in batch.read.items():
-            if await self.engine.revision(other) != snapshot.revision:
-                raise Conflict(f"{other}: it has changed while calls waited for a commit of {partition}")
-        revision = await self.engine.commit(partition, writes, batch.snapshot.revision)
-        puts = zip(batch.puts.items(), writes, strict=True)
-        written = [(put.collection, key, write.value) for (key, put), write in puts]
-        self._cache.advance(partition, batch.snapshot, revision, written)
+        await commit_view(self.engine, Views(self._cache), partition, batch.view, batch.read)
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
         """Note that `key` was used; the next `flush_usage` writes it. See `Usage` for the keys."""
@@ -317,10 +308,10 @@ class Store:
         for (account, key), usage in self._marks.items():
             if (account, key) not in self._flushed:
                 by_account.setdefault(account, {})[key] = usage
-        accounts = list(by_account.items())
+        # Accounts in order are near one another in the engine.
+        accounts = sorted(by_account.items(), key=itemgetter(0))
         for start in range(0, len(accounts), _FLUSH_WIDTH):
-            some = accounts[start : start + _FLUSH_WIDTH]
-            await asyncio.gather(*(self._flush_account(account, marks, now) for account, marks in some))
+            await self._flush_some(dict(accounts[start : start + _FLUSH_WIDTH]), now)
 
     def _forget_flushed(self, now: float, interval: float) -> None:
         """They are in the order in which they were written, unless the clock was set back: not each is looked at."""
@@ -330,27 +321,30 @@ class Store:
         for mark, _ in list(rested):
             del self._flushed[mark]
 
-    async def _flush_account(self, account: str, marks: dict[str, Usage], now: float) -> None:
-        writes = [
-            Write(
-                USAGE.stored_key(key),
-                USAGE.encode(usage),
-                # A cached one that has expired does no harm: it is too old to be shown.
-                usage.last_used_at + LAST_ACCESSED_SECONDS if usage.action else None,
-            )
-            for key, usage in marks.items()
-        ]
-        await self.engine.commit(usage_partition(account), writes, None)
-        for key, usage in marks.items():
-            self._flushed[account, key] = now
-            if self._marks.get((account, key)) is usage:
-                del self._marks[account, key]
+    async def _flush_some(self, by_account: dict[str, dict[str, Usage]], now: float) -> None:
+        await self.engine.commit_each(
+            {
+                usage_partition(account): [_usage_write(key, usage) for key, usage in marks.items()]
+                for account, marks in by_account.items()
+            }
+        )
+        for account, marks in by_account.items():
+            for key, usage in marks.items():
+                self._flushed[account, key] = now
+                if self._marks.get((account, key)) is usage:
+                    del self._marks[account, key]
 
     def _latest(self, account: str, key: str, record: Usage | None) -> Usage | None:
         mark = self._marks.get((account, key))
         if record is None or (mark is not None and mark.last_used_at >= record.last_used_at):
             return mark
         return record
+
+
+def _usage_write(key: str, usage: Usage) -> Write:
+    # A cached one that has expired does no harm: it is too old to be shown.
+    expires_at = usage.last_used_at + LAST_ACCESSED_SECONDS if usage.action else None
+    return Write(USAGE.stored_key(key), USAGE.encode(usage), expires_at)
 
 
 def _backoffs_in_line() -> Iterator[float]:

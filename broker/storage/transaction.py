@@ -17,7 +17,7 @@ Law:
   with nothing but deletions of hints left has succeeded, for a leftover hint does no harm.
 - What is derived from records is written with them (`derivation.py`).
 - Calls that take turns may be committed together (`lines.py`). Each reads what those before it will write, and nobody
-  is answered, refusals included, before that is written.
+  is answered, refusals included, before that is written, to a state that has all that any of them has read unchanged.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ import msgspec
 
 from broker.cache import MadeOf
 from broker.errors import Refusal
-from broker.storage.cache import UNKNOWN
+from broker.storage.cache import UNKNOWN, PartitionSnapshot
 from broker.storage.collection import Collection, R
 from broker.storage.collections import COUNTS, DERIVED, SOURCES, USAGE
 from broker.storage.commit_order import ACCOUNTS, apart, commit_order, is_partly_done
@@ -174,7 +174,10 @@ class Transaction(msgspec.Struct, eq=False):
         return len(await self.scan(collection, account))
 
     async def recount(self, account: str) -> list[str]:
-        """Count the account's records again, and correct what is derived from them; returns what was wrong."""
+        """Count the account's records again, and correct what is derived from them; returns what was wrong.
+
+        Nothing is wrong in an account that was never counted: it is now.
+        """
         partition = account_partition(account)
         view, _ = await self._views.open(partition)
         while True:
@@ -187,7 +190,7 @@ class Transaction(msgspec.Struct, eq=False):
                 break
         wrong = rebuild(view, wanted, stored)
         self.is_dirty = self.is_dirty or bool(wrong)
-        return wrong
+        return wrong if any(stored.values()) else []
 
     def put(
         self,
@@ -265,7 +268,7 @@ class Transaction(msgspec.Struct, eq=False):
         for partition, view in sorted(written, key=commit_order) if len(written) > 1 else written:
             is_hints = all(put.collection.hint for put in view.writes.values())
             try:
-                await self._commit(partition, view)
+                await commit_view(self._engine, self._views, partition, view, {})
             except (EngineUnavailable, Conflict) as error:
                 if is_hints and any(name.startswith(ACCOUNTS) for name in done):
                     continue
@@ -322,21 +325,36 @@ class Transaction(msgspec.Struct, eq=False):
             view.underived[stored_key] = None
         self.is_dirty = True
 
-    async def _commit(self, partition: str, view: View) -> None:
-        writes = await _encoded(view.writes)
-        for _ in range(MOST_REBASES):
-            expecting = None if view.snapshot is None else view.snapshot.revision
-            try:
-                revision = await self._engine.commit(partition, writes, expecting)
-            except Conflict:
-                await self._views.rebase(partition, view)
-                continue
-            if view.snapshot is not None:
-                puts = zip(view.writes.items(), writes, strict=True)
-                written = [(put.collection, key, write.value) for (key, put), write in puts]
-                self._views.cache.advance(partition, view.snapshot, revision, written)
-            return
-        raise conflict(partition)
+    async def settle(self) -> None:
+        """Wait for the commit of those whose writes this call, which writes nothing, may have read."""
+        if self._turn is not None:
+            await self._turn.settle(self._views.of, asyncio.get_running_loop().time)
+
+
+async def commit_view(
+    engine: Engine, views: Views, partition: str, view: View, beside: Mapping[str, PartitionSnapshot]
+) -> None:
+    """Commit what is written in `view`, where all that it has read is unchanged; `beside`, what of other partitions is.
+
+    Raises as `Transaction.commit` does.
+    """
+    writes = await _encoded(view.writes)
+    for _ in range(MOST_REBASES):
+        for other, snapshot in beside.items():
+            if await engine.revision(other) != snapshot.revision:
+                raise conflict(other)
+        expecting = None if view.snapshot is None else view.snapshot.revision
+        try:
+            revision = await engine.commit(partition, writes, expecting)
+        except Conflict:
+            await views.rebase_for_commit(partition, view)
+            continue
+        if view.snapshot is not None:
+            puts = zip(view.writes.items(), writes, strict=True)
+            written = [(put.collection, key, write.value) for (key, put), write in puts]
+            views.cache.advance(partition, view.snapshot, revision, written)
+        return
+    raise conflict(partition)
 
 
 async def _encoded(puts: Mapping[str, Put]) -> list[Write]:

@@ -9,9 +9,9 @@ from sys import intern
 from typing import Any, TypeVar
 
 from broker.cache import MadeOf
-from broker.storage.cache import PartitionSnapshot, RecordCache, is_at_least
+from broker.storage.cache import PartitionSnapshot, RecordCache
 from broker.storage.collection import Collection
-from broker.storage.engine import Conflict, Revision
+from broker.storage.engine import Conflict, Revision, is_at_least
 from broker.storage.joined_pages import read_joined
 from broker.storage.view import View
 
@@ -58,18 +58,24 @@ class Views:
 
     async def revision(self, partition: str) -> Revision:
         """See Transaction."""
-        return (await self._pinned(partition)).revision
+        view, snapshot = await self.open(partition)
+        view.is_pinned = True
+        return snapshot.revision
 
     async def renewed(self, source: MadeOf) -> MadeOf | None:
         """See Transaction. What was made of a source that is current counts as read, in recordings, too."""
-        snapshot = await self._pinned(source.partition)
-        if self.of[source.partition].is_pending(source.keys):
+        view, snapshot = await self.open(source.partition)
+        if view.is_pending(source.keys):
             return None
         if snapshot.revision != source.revision:
             assert isinstance(source.revision, Revision)
             if source.keys is None or not snapshot.is_unchanged(source.revision, source.keys):
                 return None
             source = MadeOf(source.partition, snapshot.revision, source.keys)
+        if source.keys is None:
+            view.is_pinned = True
+        else:
+            view.made_of.update(source.keys)
         if self._recordings:
             self.note_read(source.partition, source.keys)
         return source
@@ -85,10 +91,10 @@ class Views:
         return made, tuple([await self._source(partition, keys) for partition, keys in recording.items()])
 
     async def _source(self, partition: str, keys: set[str] | None) -> MadeOf:
-        revision = await self.revision(partition)
-        if self.of[partition].is_pending(keys):  # it may never be true
+        view, snapshot = await self.open(partition)
+        if view.is_pending(keys):  # it may never be true
             return MadeOf(intern(partition), _NO_REVISION, None)
-        return MadeOf(intern(partition), revision, None if keys is None else tuple(keys))
+        return MadeOf(intern(partition), snapshot.revision, None if keys is None else tuple(keys))
 
     def note_read(self, partition: str, keys: Iterable[str] | None) -> None:
         """Add to what is being recorded; `keys` None: everything in the partition."""
@@ -167,6 +173,17 @@ class Views:
                 return found
         raise conflict(partition)
 
+    async def rebase_for_commit(self, partition: str, view: View) -> None:
+        """As `rebase`, by one question where the feed answers it: the commit shows whether the answer is of now."""
+        before = view.snapshot
+        changes = None if before is None else await self.cache.changes(partition, before.revision)
+        if before is None or changes is None or changes.revision == before.revision:
+            await self.rebase(partition, view)
+        elif view.snapshot is before and view.is_true_after(changes.present):
+            view.snapshot = self.cache.renewed_by(partition, before, changes)
+        else:
+            await self.rebase(partition, view)
+
     async def _scan_joined(
         self, partition: str, view: View, before: PartitionSnapshot, listing: Listing
     ) -> list[tuple[str, Any]] | None:
@@ -176,8 +193,9 @@ class Views:
         joined = await read_joined(self.cache.engine, partition, before.revision, prefix, after, decode)
         if joined is None:
             return None
-        if not _is_continued(view, before, PartitionSnapshot(joined.revision), joined.changed):
+        if view.snapshot is not before or not view.is_true_after(joined.changed):
             return None
+        view.snapshot = PartitionSnapshot(joined.revision)
         return joined.records[:limit]
 
     async def rebase(self, partition: str, view: View) -> None:
@@ -188,10 +206,12 @@ class Views:
             snapshot = await self.cache.snapshot_now(partition)
             if await self._follows(partition, view, snapshot):
                 return
+            if not view.is_comparable:
+                break
             compared = len(view.reads), len(view.scans)
             is_sliced = attempt < _MOST_SLICED
             is_unchanged = await self._is_unchanged(partition, view, snapshot, is_sliced=is_sliced)
-            if is_unchanged is False or view.is_pinned:  # a concurrent read may have pinned it meanwhile
+            if is_unchanged is False or not view.is_comparable:  # by a concurrent read, meanwhile
                 break
             # What concurrent reads of this transaction have read meanwhile has to be compared, too.
             if is_unchanged and compared == (len(view.reads), len(view.scans)):
@@ -215,16 +235,10 @@ class Views:
         # The feed of SQLite ends where an early version of the broker has written since.
         if changes is None or not is_at_least(changes.revision, later.revision):
             return False
-        return _is_continued(view, before, later, changes.present)
-
-    async def _pinned(self, partition: str) -> PartitionSnapshot:
-        """The snapshot of a view that is never rebased from now on."""
-        view = self.of.get(partition)
-        snapshot = None if view is None else view.snapshot
-        if view is None or snapshot is None:
-            view, snapshot = await self.open(partition)
-        view.is_pinned = True
-        return snapshot
+        if view.snapshot is not before or not view.is_true_after(changes.present):
+            return False
+        view.snapshot = later
+        return True
 
     async def _is_unchanged(
         self, partition: str, view: View, snapshot: PartitionSnapshot, *, is_sliced: bool
@@ -244,19 +258,6 @@ class Views:
             if listed != seen:
                 return False
         return True
-
-
-def _is_continued(
-    view: View, before: PartitionSnapshot, later: PartitionSnapshot, changed: Iterable[str]
-) -> bool:
-    """Whether nothing that the view has read was `changed` since `before`; then `later` is its snapshot."""
-    if view.snapshot is not before or view.is_pinned or view.pending:
-        return False
-    scanned = tuple(prefix for _, prefix, _, _ in view.scans)
-    if any(key in view.reads or key.startswith(scanned) for key in changed):
-        return False
-    view.snapshot = later
-    return True
 
 
 def conflict(partition: str) -> Conflict:

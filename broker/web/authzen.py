@@ -96,7 +96,9 @@ async def answer_authzen(
 ) -> Response | None:
     """The answer to a service's question; None where the path is none of AuthZEN's, so that the API answers."""
     if request.method in ("GET", "HEAD"):
-        return _configuration(dependencies, request) if request.path == CONFIGURATION else None
+        # Of a request that is too large nobody has looked at the Host header.
+        is_known = request.path == CONFIGURATION and request.limit_exceeded is None
+        return _configuration(dependencies, request) if is_known else None
     answer = _ANSWERS.get(request.path)
     if answer is None or request.method != "POST":
         return None

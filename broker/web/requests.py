@@ -31,6 +31,10 @@ from broker.web.log import log_failure, log_refusal
 from broker.web.other_services import OtherServiceRefusal, explain_other_service, select_refuse
 from broker.web.peers import certificates_of, source_of
 
+# "Because this endpoint is physically located in the US East (N. Virginia) Region, IAM calls are always made to the
+# us-east-1 Region" (aws:RequestedRegion): the region that a client signs for is its own choice.
+_GLOBAL_SERVICES, _GLOBAL_REGION = frozenset({"iam", "organizations"}), "us-east-1"
+
 
 async def answer_request(dependencies: Dependencies, request: Request) -> Response:
     """Answer one request of the API, whatever is wrong with it."""
@@ -56,7 +60,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
         signing_name = authorization.service if authorization else None
         service, operation = protocol.name(dependencies.services, signing_name, message)
         named = service
-        region = recordable(authorization.region if authorization else "") or "us-east-1"
+        region = _requested_region(service.name, authorization)
         event.event_source, event.event_name = service.event_source, operation
         event.aws_region = shortened(region)
         facts = RequestFacts(
@@ -69,6 +73,7 @@ async def answer_request(dependencies: Dependencies, request: Request) -> Respon
             service.name,
             certificates_of(request, dependencies.trusted_proxies),
             unverified,
+            referer=recordable(request.find_header("referer") or ""),
         )
         declared = find_operation(service.name, operation)
 
@@ -177,3 +182,9 @@ def _refusal_of(limit_exceeded: LimitExceeded) -> Refusal:
 @lru_cache(maxsize=256)
 def _media_type(unverified_content_type: str) -> str:
     return unverified_content_type.partition(";")[0].strip().lower()
+
+
+def _requested_region(service: str, unverified: UnverifiedAuthorization | None) -> str:
+    if service in _GLOBAL_SERVICES or unverified is None:
+        return _GLOBAL_REGION
+    return recordable(unverified.region) or _GLOBAL_REGION

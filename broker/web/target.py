@@ -19,6 +19,8 @@ _HOST = re.compile(
     r"(\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%[0-9A-Za-z%._~-]+)?\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::([0-9]*))?",
     re.ASCII,
 )
+# Python takes anything for the name of a zone.
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:%[0-9A-Za-z._~-]+)?", re.ASCII)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -71,7 +73,7 @@ def _split_host(text: str) -> tuple[str, str] | None:
     if found is not None:
         return found[1].strip("[]"), found[2] or ""
     try:
-        return str(IPv6Address(text)), ""
+        return (str(IPv6Address(text)), "") if _ADDRESS.fullmatch(text) else None
     except ValueError:
         return None
 

@@ -85,6 +85,38 @@ async def test_a_commit_of_nothing_still_moves_the_revision(engine: Engine) -> N
     assert await engine.revision(HERE) == made
 
 
+async def test_each_of_many_partitions_has_its_own_writes_and_a_revision_more_whatever_it_was(
+    open_engine: Callable[[], Engine],
+) -> None:
+    engine, other = open_engine(), open_engine()
+    names = [f"{kind}/{number:012}" for kind in ("sessions", "usage") for number in range(120)]
+    before = await engine.commit(names[7], [Write("a", b"old"), Write("b", b"old")], None)
+    assert (await other.revision(names[7])) == before
+    writes = {name: [Write("c", name.encode(), time.time() + 60)] for name in names}
+    writes[names[7]] += [Write("a", None), Write("b", b"old"), Write("b", b"new"), Write("c", None)]
+    await engine.commit_each(writes)
+    revisions = [await other.revision(name) for name in names]
+    assert [revision.number for revision in revisions] == [2 if name == names[7] else 1 for name in names]
+    assert len({revision.mark for revision in (before, *revisions)}) == len(names) + 1
+    assert await other.scan(names[7], "") == [("b", b"new")]
+    assert [await other.get(name, "c") for name in names[8:]] == [name.encode() for name in names[8:]]
+
+
+async def test_what_is_written_to_each_partition_expires(engine: Engine) -> None:
+    soon = time.time() + 0.2
+    writes = [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon + 60)]
+    await engine.commit_each({"usage/1": writes, "usage/2": []})
+    await asyncio.sleep(0.3)
+    assert await engine.scan("usage/1", "") == [("b", b"2"), ("c", b"3")]
+    assert await number_of(engine.revision("usage/2")) == 1
+
+
+async def test_a_partition_with_a_feed_is_written_by_a_commit_of_its_own_only(engine: Engine) -> None:
+    with pytest.raises(ValueError, match=HERE):
+        await engine.commit_each({"usage/1": [Write("a", b"1")], HERE: [Write("a", b"1")]})
+    assert await engine.partitions("") == []
+
+
 async def test_no_two_commits_make_one_revision(engine: Engine) -> None:
     """Not even the first commits of two partitions: a store that is set back never reaches a lost revision again."""
     made = [await engine.commit(f"account/{number % 5}", [], None) for number in range(50)]

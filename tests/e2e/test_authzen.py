@@ -1,6 +1,7 @@
 """AuthZEN: services that ask the broker what others may do with resources of their own."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -261,6 +262,14 @@ def test_a_request_id_comes_back_and_the_endpoints_are_published(scene: Scene) -
     published = send(urllib.request.Request(url)).body
     assert published["policy_decision_point"] == scene.server.url
     assert published["access_evaluation_endpoint"] == scene.server.url + EVALUATION
+
+
+def test_who_asks_for_the_metadata_with_too_large_a_head_is_answered_whatever_the_host(scene: Scene) -> None:
+    host, _, port = scene.server.api.partition(":")
+    head = b"GET /.well-known/authzen-configuration HTTP/1.1\r\nHost: \xff\r\nX: " + b"a" * 20_000
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"subject": {}, "subject": {}}', b'{"a":' * 40])

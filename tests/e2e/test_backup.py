@@ -146,6 +146,8 @@ def test_a_backup_with_another_master_key_or_damaged_changes_nothing(
     assert refused.returncode == 3 and "Traceback" not in refused.stderr
     assert (other.folder / "broker.db").read_bytes() == held
     assert "cannot be read" in commands.refused("restore", str(tmp_path / "none.db"), status=2)
+    (no_backup := tmp_path / "notes.db").write_text("notes")
+    assert f"{no_backup}: file is not a database" in commands.refused("restore", str(no_backup), status=3)
 
 
 def test_a_backup_of_a_store_that_is_not_there_makes_none(tmp_path: Path):

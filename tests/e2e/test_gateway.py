@@ -254,6 +254,25 @@ def test_a_bucket_policy_gives_other_accounts_and_everybody_what_it_says(
     assert refused(nobody.get_object, Bucket=bucket, Key="public/one")[:2] == (403, "AccessDenied")
 
 
+def test_a_bucket_policy_may_ask_which_page_links_to_an_object(s3: S3, owner: Account, bucket: str) -> None:
+    """Amazon S3 User Guide, "Managing access based on HTTP or HTTPS requests": aws:Referer."""
+    root = s3.client(owner.root)
+    root.put_object(Bucket=bucket, Key="linked/one", Body=b"linked")
+    shop = {"StringLike": {"aws:Referer": "https://shop.example/*"}}
+    linked = {**allow("s3:GetObject", on=arn(bucket, "linked/*")), "Principal": "*", "Condition": shop}
+    root.put_bucket_policy(Bucket=bucket, Policy=document(linked))
+
+    def read(**headers: str) -> bytes:
+        asked = urllib.request.Request(f"{s3.url}/{bucket}/linked/one", headers=headers)
+        return urllib.request.urlopen(asked).read()
+
+    assert read(Referer="https://shop.example/a") == b"linked"
+    for headers in ({}, {"Referer": "https://elsewhere.example/"}):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            read(**headers)
+    root.delete_bucket_policy(Bucket=bucket)
+
+
 def test_a_public_access_block_refuses_public_policies_and_restricts_buckets_that_have_one(
     s3: S3, owner: Account, other: Account
 ) -> None:

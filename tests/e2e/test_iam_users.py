@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from broker.sealing.totp import STEP_SECONDS, totp
-from tests.e2e.conftest import Account, Keys, Server
+from tests.e2e.conftest import REGION, Account, Keys, Server
 from tests.e2e.scenes import allow, new_user, who_am_i
 
 ALLOW_IAM_OF_SELF = {
@@ -181,6 +181,17 @@ def test_a_renamed_users_sessions_go_on_until_the_user_is_deleted(
     root.create_user(UserName="mary")
     for gone in (session, federated):
         assert who_am_i(server, gone)[:2] == (403, "InvalidClientTokenId")
+
+
+def test_iam_has_one_region_whatever_a_client_signs_for(server: Server, account: Account) -> None:
+    """Or who may act in one region alone would sign for it: the clients of these tests sign for REGION."""
+    regions = {"Condition": {"StringEquals": {"aws:RequestedRegion": REGION}}}
+    keys = new_user(server, account, "amy", allow("iam:ListUsers", "sts:GetAccessKeyInfo", **regions))
+    server.client("sts", keys).get_access_key_info(AccessKeyId=keys.access_key_id)
+    assert refused(server.client("iam", keys).list_users)[1] == "AccessDenied"
+    iam = server.client("iam", account.root)
+    used = iam.get_access_key_last_used(AccessKeyId=keys.access_key_id)["AccessKeyLastUsed"]
+    assert (used["ServiceName"], used["Region"]) == ("iam", "us-east-1")
 
 
 def test_the_last_use_of_a_key_is_seen(server: Server, root: Any) -> None:

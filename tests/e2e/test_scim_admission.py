@@ -157,6 +157,7 @@ def test_a_token_is_of_one_store_and_good_until_it_is_deleted(scene: Scene, push
         f"scim.{account}.{theirs.store_id}.{token_id}.{secret}",
         f"scim.{account}.{store}.{token_id}.{'0' * 64}",
         f"scim.{account}.{store}.{token_id}",
+        f"scim.{account}.{store}.é.{secret}",
         "scim.000000000000.d-0000000000.0000000000000000.00",
         "é",
         "x" * 5000,

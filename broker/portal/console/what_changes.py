@@ -209,7 +209,9 @@ def past_request(event: Event) -> PastRequest:
     if context is None:
         absent = {"aws:multifactorauthpresent", "aws:multifactorauthage", "aws:tokenissuetime"}
     else:
-        keys["aws:multifactorauthpresent"] = (context.attributes.mfa_authenticated,)
+        # A role's session without a second factor may be a federated one, which has no such key.
+        if identity.type != "AssumedRole" or context.attributes.mfa_authenticated == "true":
+            keys["aws:multifactorauthpresent"] = (context.attributes.mfa_authenticated,)
         keys["aws:tokenissuetime"] = (context.attributes.creation_date,)
     return PastRequest(
         f"{event.event_source.removesuffix(_SERVICES)}:{event.event_name}",

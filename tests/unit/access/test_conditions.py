@@ -7,7 +7,7 @@ from broker.access.caller import Caller, root_caller
 from broker.access.conditions import RequestContext, UnknownKey
 from broker.access.facts import RequestFacts
 from broker.access.resource import Resource
-from broker.names.principal import Anonymous, AssumedRole, FederatedUser, IamUser, Root
+from broker.names.principal import Anonymous, AssumedRole, FederatedUser, IamUser, Root, Service
 from tests.unit.access.conftest import NOW
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -55,12 +55,20 @@ def test_a_session_fills_the_keys_of_temporary_credentials(facts):
     assert found["aws:federatedprovider"] == ("arn:idp",)
     assert found["ec2:roledelivery"] == ("2.0",)
     assert found["saml:aud"] == ("https://idp",)
+
+
+def test_a_session_without_mfa_says_so_but_of_a_federated_identity_nothing_is_said(facts):
+    own = msgspec.structs.replace(SESSION, federated_provider=None)
+    found = keys(own, facts)
     assert found["aws:multifactorauthpresent"] == ("false",)
     assert "aws:multifactorauthage" not in found
+    for absent in ("aws:multifactorauthpresent", "aws:multifactorauthage"):
+        assert absent not in keys(SESSION, facts)
 
 
 def test_a_session_with_mfa_says_how_long_ago_it_was(facts):
-    found = keys(msgspec.structs.replace(SESSION, mfa_authenticated_at=int(NOW) - 61), facts)
+    proven = msgspec.structs.replace(SESSION, federated_provider=None, mfa_authenticated_at=int(NOW) - 61)
+    found = keys(proven, facts)
     assert found["aws:multifactorauthpresent"] == ("true",)
     assert found["aws:multifactorauthage"] == ("61",)
 
@@ -84,6 +92,15 @@ def test_who_has_proven_nothing_is_of_no_account_and_is_asked_for_no_service(fac
     assert found["aws:principalaccount"] == found["aws:userid"] == ("anonymous",)
     assert "aws:principalarn" not in found
     assert "aws:principalisawsservice" not in found
+
+
+def test_a_service_says_for_which_resource_and_account_it_acts(facts):
+    trail = f"arn:aws:cloudtrail:eu-west-1:{OTHER}:trail/all"
+    service = Service("cloudtrail.amazonaws.com")
+    found = keys(Caller(principal=service, account="", source_arn=trail), facts)
+    assert (found["aws:sourcearn"], found["aws:sourceaccount"]) == ((trail,), (OTHER,))
+    assert found["aws:principalservicename"] == found["aws:principalservicenameslist"] == (service.name,)
+    assert found["aws:principalisawsservice"] == ("true",)
 
 
 def test_what_an_assertion_brings_replaces_nothing_of_ours(facts):
@@ -119,6 +136,9 @@ def test_the_transport_and_the_moment():
     assert found["aws:currenttime"] == ("2027-01-15T08:00:00Z",)
     assert found["aws:epochtime"] == ("1800000000",)
     assert found["aws:viaawsservice"] == ("false",)
+    assert "aws:referer" not in found
+    linked = msgspec.structs.replace(facts, referer="https://shop.example/a")
+    assert keys(root_caller(ACCOUNT), linked)["aws:referer"] == ("https://shop.example/a",)
 
 
 def test_a_resource_brings_its_account_its_tags_and_its_keys(facts):

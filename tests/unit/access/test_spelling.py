@@ -61,7 +61,7 @@ def test_no_key_that_the_broker_fills_is_left_in_lower_case(facts):
         units={"r-1": OrganizationalUnit(parent=None)},
         accounts={ACCOUNT: unit},
     )
-    facts = msgspec.structs.replace(facts, user_agent="aws-cli/2")
+    facts = msgspec.structs.replace(facts, user_agent="aws-cli/2", referer="https://shop.example/")
     filled = organization_keys(organization, ACCOUNT, ACCOUNT, ACCOUNT)
     for caller in (ALICE, SESSION, TRAIL):
         spelled = spelled_keys(caller, ROLE)

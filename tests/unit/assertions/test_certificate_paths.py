@@ -94,6 +94,17 @@ def test_no_changed_byte_of_a_certificate_is_accepted(data: st.DataObject) -> No
         verify_path(own, [BETWEEN.der], parse_anchors(ROOT.pem), NOW, checks)
 
 
+def test_a_signature_has_no_unused_bits() -> None:
+    """Else one certificate would have several encodings, each with a good signature."""
+    der = next(one.der for one in iter(lambda: workload(BETWEEN, now=AT), None) if not one.der[-1] & 1)
+    signature = x509.load_der_x509_certificate(der).signature
+    assert der.endswith(b"\0" + signature)
+    other = der.removesuffix(b"\0" + signature) + b"\1" + signature
+    assert x509.load_der_x509_certificate(other).signature == signature
+    with pytest.raises(CheckFailed, match="unused bits"):
+        read_certificate(other, Checks())
+
+
 @pytest.mark.parametrize("content", [b"", b"\x30\x00", b"\xff" * 100, OWN.pem.encode()])
 def test_what_is_no_certificate_is_refused(content: bytes) -> None:
     with pytest.raises(CheckFailed, match="that can be read"):

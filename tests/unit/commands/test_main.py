@@ -20,7 +20,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert len(capsys.readouterr().out) > 200
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "serve"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_commands_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([name, "--help"])
@@ -103,7 +103,17 @@ def test_an_unknown_command_is_used_wrongly(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit) as ended:
         main(["aply"])
     assert ended.value.code == 2
-    assert "aply" in capsys.readouterr().err
+    assert "there is no 'aply'; did you mean 'apply'?" in capsys.readouterr().err
+
+
+def test_an_unknown_action_is_compared_with_those_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for action in ("revok", "finb"):
+        with pytest.raises(SystemExit):
+            main(["audit", action])
+        said.append(capsys.readouterr().err.splitlines()[-1])
+    assert "(choose from 'find', 'tail', 'files')" in said[0]
+    assert said[1] == "broker audit: error: argument ACTION: there is no 'finb'; did you mean 'find'?"
 
 
 def test_the_readme_names_every_command() -> None:

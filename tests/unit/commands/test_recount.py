@@ -61,6 +61,12 @@ def test_what_was_not_counted_is_shown_and_corrected(run: Run, settings: Setting
     assert run("recount").shown == "1 accounts counted, 0 records corrected\n"
 
 
+def test_an_account_without_a_record_that_counts_has_nothing_to_correct(run: Run, settings: Settings) -> None:
+    assert run("root-key", HERE, "--create-account").status == 0
+    assert (ended := run("recount")).status == 0
+    assert ended.shown == "1 accounts counted, 0 records corrected\n"
+
+
 def test_an_account_that_is_not_there_is_an_error(run: Run, settings: Settings) -> None:
     in_broker(settings, populate)
     ended = run("recount", "222222222222")

@@ -85,6 +85,12 @@ async def token(broker: Broker) -> tuple[str, str]:
     return await mint(broker)
 
 
+def test_where_no_token_is_given_it_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert (ended := run("token", "inspect")).status == 2
+    assert "no token was given" in ended.said
+
+
 def test_a_token_is_read_from_standard_input(
     run: Run, token: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,8 +100,8 @@ def test_a_token_is_read_from_standard_input(
     assert token[1] not in ended.shown
 
 
-@pytest.mark.parametrize("text", ["AAAA", "", "no base64"])
+@pytest.mark.parametrize("text", ["AAAA", "no base64"])
 def test_what_this_broker_did_not_seal_is_refused(run: Run, text: str) -> None:
-    ended = run("token", "inspect", text or " ")
+    ended = run("token", "inspect", text)
     assert (ended.status, ended.shown) == (1, "")
     assert "no token of this broker's keyring" in ended.said

@@ -175,18 +175,18 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[listenn]\n", "FILE: there is no section [listenn]; did you mean [listen]?"),
-        ("[listen]\nworker = 2\n", "FILE: [listen] has no setting worker; did you mean workers?"),
-        ("[store]\nplace = 2\n", "FILE: [store] has no setting place; it knows url"),
-        ("api = 1\n", "FILE: api is not in a [section]"),
-        ('[listen]\nworkers = "2"\n', "FILE: listen.workers is a whole number, not '2'"),
-        ("[store]\nurl = 2\n", "FILE: store.url is a text, not this value"),
+        ("[listenn]\n", "FILE:1: there is no section [listenn]; did you mean [listen]?"),
+        ("[listen]\nworker = 2\n", "FILE:2: [listen] has no setting worker; did you mean workers?"),
+        ("[store]\nplace = 2\n", "FILE:2: [store] has no setting place; it knows url"),
+        ("api = 1\n", "FILE:1: api is not in a [section]"),
+        ('[listen]\nworkers = "2"\n', "FILE:2: listen.workers is a whole number, not '2'"),
+        ("[store]\nurl = 2\n", "FILE:2: store.url is a text, not this value"),
         ("[requests]\ntrusted_proxies = '10.0.0.1'\n", "requests.trusted_proxies is a list of texts"),
         (
             "[ldap]\nprovider = 'x.example'\n",
             "ldap.servers is empty: without a server nothing else of [ldap] is used",
         ),
-        ("[listen]\nworkers = 0\n", "listen.workers is a number from 1 to 256"),
+        ("[log]\n[listen]\n\nworkers = 0\n", "FILE:4: listen.workers is a number from 1 to 256"),
         ("[listen]\napi = 'nowhere'\n", "listen.api: 'nowhere' is not HOST:PORT"),
         ("[listen]\napi = 'here:80²'\n", "listen.api: 'here:80²' is not HOST:PORT"),
         (f"[listen]\napi = 'here:{'1' * 5000}'\n", "is not HOST:PORT"),
@@ -212,6 +212,11 @@ def test_a_secret_shows_in_no_error_and_no_repr(tmp_path: Path) -> None:
         ("[keys]\nstaged_for_minutes = 2000\n", "keys.staged_for_minutes cannot be longer"),
         ("[root]\naccount_id = '123456789012'\n", "belong together: set all three or none"),
         ("[listen\n", "FILE: "),
+        (
+            "[[authorize.routes]]\nhost = 'a.example'\nacton = 'a:B'\n",
+            "FILE:1: authorize.routes is a list of tables with the names that config/broker.toml explains, "
+            "not this value: table 1: Object contains unknown field `acton`",
+        ),
     ],
 )
 def test_an_invalid_file_is_refused_with_its_faults(tmp_path: Path, text: str, said: str) -> None:
@@ -363,9 +368,9 @@ def test_what_is_no_network_is_told_beside_the_other_faults_of_federation(tmp_pa
         '[client_certificates]\ncertificate_authorities = "x.pem"\nprovider = "certificates.example.com"\n'
     )
     said = refusal(tmp_path, text).splitlines()
-    assert [fault.partition(": ")[0] for fault in said] == [
-        "federation.private_networks",
-        "federation.login_with_amazon_url",
-        "identity_plugin.url",
-        "client_certificates.certificate_authorities",
+    assert [fault.split(": ")[:2] for fault in said] == [
+        ["FILE:2", "federation.private_networks"],
+        ["FILE:3", "federation.login_with_amazon_url"],
+        ["FILE:5", "identity_plugin.url"],
+        ["FILE:8", "client_certificates.certificate_authorities"],
     ]

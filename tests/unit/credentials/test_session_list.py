@@ -192,6 +192,24 @@ async def test_sessions_that_could_not_be_written_are_written_by_the_next_flush_
     assert await world.listed() == {*first, *second}
 
 
+async def test_the_sessions_of_many_accounts_are_listed_by_one_flush_also_where_the_one_before_failed(
+    world: World,
+) -> None:
+    accounts = [f"{number:012}" for number in range(250)]
+    minted = {}
+    for account in accounts:
+        role = AssumedRole(account, "worker", "AROA1", "night", "/")
+        credentials = world.mints[0].assumed_role(role, now=world.now, duration=900)
+        minted[account] = {credentials.access_key_id}
+    file = world.path.rename(world.path.with_suffix(".away"))
+    with pytest.raises(EngineUnavailable):
+        await world.lists[0].flush()
+    file.rename(world.path)
+    await world.lists[0].flush()
+    for account in accounts:
+        assert {one.access_key_id for one in (await world.listing(account)).sessions} == minted[account]
+
+
 async def test_leaving_writes_what_was_noted(world: World) -> None:
     async with world.lists[0]:
         minted = world.mint(2)

@@ -388,6 +388,7 @@ async def test_not_principal_in_a_trust_policy_is_refused_where_it_is_new_and_le
             account("{users: {a: {attached_policies: [ReadOnlyAccess]}}}"),
             "for AWS's policy write arn:aws:iam::aws:policy/ReadOnlyAccess",
         ),
+        (account("{users: {a: {access_keys: -1}}}"), "access_keys is a list or a number of keys, not -1"),
         (account("{users: {a: {access_keys: 3}}}"), "CreateAccessKey was refused: LimitExceeded"),
         ("instances: {i-1: {hop_limit: 2}}", "account_id is missing: whose instance is it?"),
         (f'instances: {{i-1: {{account_id: "{A}"}}}}', f"there is no account {A}; declare it"),

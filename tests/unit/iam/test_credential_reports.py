@@ -7,6 +7,7 @@ import pytest
 from broker.protocol.shapes import iam as shapes
 from broker.storage.records import Account, Usage, User
 from broker.storage.store import ACCOUNTS, USAGE, USERS
+from tests.certificates import Certified
 
 ACCOUNT = "111122223333"
 HEADER = (
@@ -168,3 +169,21 @@ async def test_others_have_their_turn_while_a_full_account_is_reported(iam):
     assert len(await report(iam)) == len(users) + 1
     others.cancel()
     assert turns >= len(users) / 100
+
+
+async def test_signing_certificates_are_active_or_not_since_they_were_uploaded(iam):
+    await iam(shapes.CreateUserRequest(user_name="bob"))
+    columns = ("cert_1_active", "cert_1_last_rotated", "cert_2_active", "cert_2_last_rotated")
+    for name in ("first", "second"):
+        uploaded = await iam(
+            shapes.UploadSigningCertificateRequest(user_name="bob", certificate_body=Certified(name).pem)
+        )
+    await iam(
+        shapes.UpdateSigningCertificateRequest(
+            user_name="bob", certificate_id=uploaded.certificate.certificate_id, status="Inactive"
+        )
+    )
+    await iam(shapes.UploadSigningCertificateRequest(certificate_body=Certified("root").pem))
+    rows = await report(iam)
+    assert values(rows["bob"], *columns) == ("true", NOW, "false", NOW)
+    assert values(rows["<root_account>"], *columns) == ("true", NOW, "false", "N/A")

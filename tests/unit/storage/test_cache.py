@@ -22,6 +22,7 @@ class CountingEngine:
         self.partitions = inner.partitions
         self.now = inner.now
         self.close = inner.close
+        self.commit_each = inner.commit_each
 
     async def revision(self, partition: str) -> Revision:
         self.asked["revision"] += 1

@@ -130,6 +130,42 @@ async def test_two_processes_with_many_writers_lose_nothing_and_none_waits_for_l
     assert max(times) < 5
 
 
+async def test_of_two_processes_no_write_is_lost_where_calls_read_what_others_write_and_what_they_do_not(
+    store: Store, other: Store
+) -> None:
+    """Each adds one to a pair of users, which are always equal, and half of them to the largest of all pairs."""
+    pairs = ("a", "b", "c", "d")
+    await put(store, *(user(pair + name) for pair in pairs for name in "12"))
+
+    async def numbers(transaction: Transaction, pair: str) -> list[int]:
+        found = await transaction.find_all(USERS, HERE, [pair + "1", pair + "2"])
+        return [one.created_at for one in found if one]
+
+    async def write(one: Store, call: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            chosen = pairs[call % len(pairs)]
+            if call % 2:
+                chosen = max([(await numbers(transaction, pair), pair) for pair in pairs])[1]
+            first, second = await numbers(transaction, chosen)
+            assert first == second
+            await asyncio.sleep(0)
+            for name in "12":
+                transaction.put(USERS, HERE, user(chosen + name, first + 1))
+            if call % 5 == 4:
+                raise Refusal("LimitExceeded", f"{chosen} has {first}")
+
+        await one.transact(work)
+
+    calls = [write(one, call) for call in range(50) for one in (store, other)]
+    refused = [one for one in await asyncio.gather(*calls, return_exceptions=True) if one is not None]
+    assert [type(one) for one in refused] == [Refusal] * 20
+    reader = other.transaction()
+    counted = [await numbers(reader, pair) for pair in pairs]
+    assert sum(first for first, _ in counted) == 80
+    assert all(first == second for first, second in counted)
+
+
 async def test_a_line_is_one_at_a_time() -> None:
     async def write(partition: str, batch: Batch) -> None:
         raise AssertionError("nobody leaves anything to write")
@@ -195,6 +231,79 @@ async def test_where_a_batch_loses_to_another_process_all_of_it_begin_again(
     assert found is not None and found.created_at == 3
     assert await store.transaction().find(USERS, HERE, "b") == user("b", 7)
     assert sorted(attempts) == [0, 0, 1, 1, 2, 2]
+
+
+async def test_what_loses_to_another_process_is_committed_together_again(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = count_commits(store, monkeypatch)
+    attempts = 0
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            nonlocal attempts
+            await transaction.take_turn(HERE)
+            attempts += 1
+            await transaction.find(USERS, HERE, "b")
+            await asyncio.sleep(0)
+            if attempts == 10:
+                await put(other, user("b", 7))
+            transaction.put(USERS, HERE, user(f"{number}"))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(10)))
+    assert len(await store.transaction().scan(USERS, HERE)) == 11
+    assert attempts == 20
+    assert len(commits) < 5
+
+
+async def test_a_batch_that_has_not_read_what_another_process_writes_does_not_begin_again(
+    store: Store, other: Store
+) -> None:
+    await put(store, user("b"))
+    attempts: list[int] = []
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            attempts.append(number)
+            found = await transaction.find(USERS, HERE, "a") or user("a")
+            await asyncio.sleep(0)
+            if number == 2:
+                await put(other, user("b", 7))
+            transaction.put(USERS, HERE, user("a", found.created_at + 1))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(3)))
+    for one in (store, other):
+        found = await one.transaction().find_all(USERS, HERE, ["a", "b"])
+        assert found == [user("a", 3), user("b", 7)]
+    assert sorted(attempts) == [0, 1, 2]
+
+
+async def test_who_is_refused_has_not_mixed_what_a_batch_writes_with_what_was_before_another_commit(
+    store: Store, other: Store
+) -> None:
+    await put(store, user("b"))
+    seen: list[tuple[User | None, ...]] = []
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await asyncio.sleep(0)
+        transaction.put(USERS, HERE, user("a"))
+
+    async def look(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        seen.append(tuple(await transaction.find_all(USERS, HERE, ["a", "b"])))
+        if len(seen) == 1:
+            await put(other, user("b", 7))
+        raise Refusal("EntityAlreadyExists", "it exists")
+
+    _, refused = await asyncio.gather(*map(store.transact, (write, look)), return_exceptions=True)
+    assert isinstance(refused, Refusal)
+    assert seen == [(user("a"), user("b")), (user("a"), user("b", 7))]
 
 
 async def test_where_another_partition_changes_that_a_batch_has_read_all_of_it_begin_again(
@@ -338,7 +447,8 @@ async def refuse(*_: object) -> Revision:
     raise EngineUnavailable("away")
 
 
-async def put(store: Store, record: User) -> None:
+async def put(store: Store, *records: User) -> None:
     transaction = store.transaction()
-    transaction.put(USERS, HERE, record)
+    for record in records:
+        transaction.put(USERS, HERE, record)
     await transaction.commit()

@@ -13,6 +13,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.cache import Cache
 from broker.storage.records import User
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import USERS, Conflict, Store, Transaction
@@ -23,7 +24,7 @@ State = dict[str, int]
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["find", "scan", "page", "put", "delete", "commit", "abandon"]),
+        st.sampled_from(["find", "scan", "page", "cached", "put", "delete", "commit", "abandon"]),
         st.integers(0, 2),
         st.sampled_from(NAMES),
     ),
@@ -34,18 +35,26 @@ steps = st.lists(
 class Attempt:
     """One transaction, and what it has read: records by name, listings by their arguments."""
 
-    def __init__(self, transaction: Transaction, began: int) -> None:
+    def __init__(self, transaction: Transaction, cache: Cache[str, tuple[int | None]], began: int) -> None:
         self.transaction = transaction
+        self.cache = cache
         self.began = began
         self.writes: dict[str, int | None] = {}
         self.seen: list[tuple[str, str, object]] = []
+
+    async def find(self, name: str) -> int | None:
+        user = await self.transaction.find(USERS, HERE, name.upper())
+        return user and user.created_at
+
+    async def find_to_cache(self, name: str) -> tuple[int | None]:
+        return (await self.find(name),)
 
     def agrees_with(self, state: State) -> bool:
         return all(answer(state | {}, kind, name) == value for kind, name, value in self.seen)
 
 
 def answer(state: State, kind: str, name: str) -> object:
-    if kind == "find":
+    if kind in ("find", "cached"):
         return state.get(name)
     pairs = sorted((key, value) for key, value in state.items() if key.startswith(name) or kind == "page")
     return pairs if kind == "scan" else [pair for pair in pairs if pair[0] > name][:1]
@@ -61,13 +70,15 @@ class World:
 
     def __init__(self, stores: list[Store]) -> None:
         self.stores = stores
+        self.caches = [Cache[str, tuple[int | None]](100) for _ in stores]
         self.states: list[State] = [{}]
         self.attempts: dict[int, Attempt] = {}
         self.written = 0
 
     async def step(self, kind: str, who: int, name: str) -> None:
         if who not in self.attempts:
-            self.attempts[who] = Attempt(self.stores[who % 2].transaction(), len(self.states) - 1)
+            transaction = self.stores[who % 2].transaction()
+            self.attempts[who] = Attempt(transaction, self.caches[who % 2], len(self.states) - 1)
         attempt = self.attempts[who]
         try:
             await self.perform(attempt, kind, name)
@@ -97,9 +108,11 @@ class World:
 
     async def look(self, attempt: Attempt, kind: str, name: str) -> None:
         """Except for own writes, all that was read so far is one state, no older than the transaction."""
+        seen: object
         if kind == "find":
-            user = await attempt.transaction.find(USERS, HERE, name.upper())
-            seen: object = user and user.created_at
+            seen = await attempt.find(name)
+        elif kind == "cached":
+            (seen,) = await attempt.cache.at(attempt.transaction, name, lambda: attempt.find_to_cache(name))
         else:
             found = await (
                 attempt.transaction.scan(USERS, HERE, name)

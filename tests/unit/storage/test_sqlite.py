@@ -76,7 +76,9 @@ async def test_the_store_of_a_newer_broker_is_refused(open_sqlite: OpenSqlite, t
     with sqlite3.connect(tmp_path / "store.db") as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(EngineUnavailable, match="store schema 99; this broker reads schema 2"):
+    with pytest.raises(
+        EngineUnavailable, match="store schema 99; this broker reads schema 2: run the version"
+    ):
         open_sqlite()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broker.cache import Cache
 from broker.errors import Refusal
 from broker.names.secret import SecretKey
 from broker.storage.engine import (
@@ -206,6 +207,49 @@ async def test_a_transaction_that_reads_the_revision_during_a_rebase_is_not_reba
     with pytest.raises(Conflict):
         await moving
     assert (await reader.revision(partition)).number == 1
+
+
+async def test_a_cached_value_counts_as_read_by_the_keys_that_it_is_made_of(
+    store: Store, other: Store
+) -> None:
+    await write(store, user("bob"), user("eve"), user("zoe"))
+    cache = Cache[str, str](10)
+
+    async def path() -> str:
+        return (await transaction.find(USERS, HERE, "bob")).path
+
+    for number in range(3):  # it is made, then found
+        transaction = store.transaction()
+        assert await cache.at(transaction, "bob", path)
+        transaction.put(USERS, HERE, user("zoe", path=f"/{number}/"))
+        await write(other, user("eve", path=f"/{number}/"))
+        await transaction.commit()
+    for number in range(3):
+        transaction = store.transaction()
+        assert await cache.at(transaction, "bob", path)
+        transaction.put(USERS, HERE, user("zoe"))
+        await write(other, user("bob", path=f"/{number}/"))
+        with pytest.raises(Conflict):
+            await transaction.commit()
+
+
+async def test_what_a_cached_value_is_made_of_is_unchanged_only_where_the_feed_tells(
+    store: Store, other: Store
+) -> None:
+    await write(store, user("bob"))
+    cache = Cache[str, str](10)
+
+    async def path() -> str:
+        return (await transaction.find(USERS, HERE, "bob")).path
+
+    for _ in range(2):  # it is made, then found
+        transaction = store.transaction()
+        assert await cache.at(transaction, "bob", path)
+    transaction.put(USERS, HERE, user("zoe"))
+    many = [Write(f"key/{number}", b"") for number in range(300)]  # more than the feed of changes names
+    await other.engine.commit(account_partition(HERE), many, None)
+    with pytest.raises(Conflict):
+        await transaction.commit()
 
 
 async def test_a_transaction_that_only_reads_has_nothing_to_conflict_at_its_commit(

@@ -79,6 +79,9 @@ def test_without_a_host_header_the_request_lines_host_counts():
         ("[fe80::1%25eth0]", ("fe80::1%25eth0", "")),
         ("::1", ("::1", "")),  # as AWS's Common Runtime sends it
         ("fd00:ec2::23", ("fd00:ec2::23", "")),
+        ("fe80::1%eth0", ("fe80::1%eth0", "")),
+        ("fe80::1%\udcff", None),
+        ("fe80::1%a b", None),
         ("a:b", None),
         ("[here]", None),
         ("[::1", None),

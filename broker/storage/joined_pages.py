@@ -5,6 +5,9 @@ is read again, until nothing of the listing has changed while it was. Then every
 
 The feed is asked after each page, so that it does not end before the listing does. It goes on from the revision of each
 answer: so no answer came from a server that was replaced, and whose last commits were lost.
+
+It is refused (Conflict) where there is no feed: in partitions without one (`changes.py`), after commits of very many
+keys, and where more than FEED_LENGTH commits come between two pages.
 """
 
 import asyncio

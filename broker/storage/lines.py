@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from broker.storage.cache import PartitionSnapshot
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
+from broker.storage.partition_snapshot import PartitionSnapshot
 from broker.storage.view import View
 
 # Seconds for which a batch takes in more calls.

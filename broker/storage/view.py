@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from broker.storage.cache import PartitionSnapshot
 from broker.storage.collection import Collection
+from broker.storage.partition_snapshot import PartitionSnapshot
 
 
 class Put(msgspec.Struct, frozen=True):

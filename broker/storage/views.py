@@ -9,10 +9,11 @@ from sys import intern
 from typing import Any, TypeVar
 
 from broker.cache import MadeOf
-from broker.storage.cache import PartitionSnapshot, RecordCache
+from broker.storage.cache import RecordCache
 from broker.storage.collection import Collection
 from broker.storage.engine import Conflict, Revision, is_at_least
 from broker.storage.joined_pages import read_joined
+from broker.storage.partition_snapshot import PartitionSnapshot
 from broker.storage.view import View
 
 T = TypeVar("T")

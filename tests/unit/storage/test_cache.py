@@ -3,8 +3,8 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from broker.storage.cache import _PAGE_WEIGHT, _SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
 from broker.storage.engine import Changes, Engine, Revision, Write, account_partition
+from broker.storage.partition_snapshot import _PAGE_WEIGHT, SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import DEFAULT_CACHE_LIMIT, USAGE, USERS, Store
 from tests.growth import called
@@ -119,21 +119,18 @@ async def test_our_own_commit_keeps_the_cache(open_sqlite: OpenSqlite) -> None:
 
 
 def cached_snapshots(store: Store) -> list[PartitionSnapshot]:
-    return [entry.value for entry in store._cache._partitions._entries.values()]
+    rooms = store._cache._partitions
+    return [entry.value for room in (rooms._written, rooms._unwritten) for entry in room._entries.values()]
 
 
 def assert_weighed(store: Store, limit: int = DEFAULT_CACHE_LIMIT) -> None:
     """The weight of the cache is the sum of its partitions', and that of each the sum of its records'."""
-    assert (
-        store._cache._partitions.weight
-        == sum(snapshot.weight for snapshot in cached_snapshots(store))
-        <= limit
-    )
+    assert store.cache_size.weight == sum(snapshot.weight for snapshot in cached_snapshots(store)) <= limit
     for snapshot in cached_snapshots(store):
         records = sum(_weight(value) for value in snapshot.encoded.values())
         pages = sum(_PAGE_WEIGHT + 8 * len(keys) for keys in snapshot.pages.values())
         history = 0 if snapshot.history is None else snapshot.history.weight
-        assert snapshot.weight == _SNAPSHOT_WEIGHT + history + records + pages
+        assert snapshot.weight == SNAPSHOT_WEIGHT + history + records + pages
 
 
 async def test_records_that_are_read_often_are_evicted_for_what_is_written(open_sqlite: OpenSqlite) -> None:
@@ -193,12 +190,32 @@ async def test_the_cache_is_bounded_and_does_not_evict_the_partition_in_use(open
     assert engine.asked["fetch"] == 0
 
 
-async def test_accounts_that_do_not_exist_weigh_what_they_take_in_memory(open_sqlite: OpenSqlite) -> None:
-    store = Store(open_sqlite(), time.time, cache_limit=200_000)
+async def test_accounts_that_do_not_exist_weigh_what_they_take_in_memory_and_take_the_place_of_none_that_do(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = CountingEngine(open_sqlite())
+    store = Store(engine, time.time, cache_limit=400_000)
+    await write(store, *(user(f"{number:03}") for number in range(900)))
+    await store.transaction().scan(USERS, HERE)
+    existing = store.cache_size.weight
+    engine.asked.clear()
     for account in range(1000):
         assert await store.transaction().find(USERS, f"{account:012}", "bob") is None
-    assert 100 < len(store._cache._partitions) < 300
-    assert_weighed(store, 200_000)
+    assert 20 < store.cache_size.entries < 40
+    assert existing < store.cache_size.weight < existing + 400_000 / 16
+    assert_weighed(store, 400_000)
+    assert engine.asked["fetch"] == 1000
+    assert len(await store.transaction().scan(USERS, HERE)) == 900
+    assert (engine.asked["fetch"], engine.asked["page"]) == (1000, 0)
+
+
+async def test_an_account_that_begins_to_exist_has_one_snapshot(open_sqlite: OpenSqlite) -> None:
+    store, other = Store(open_sqlite(), time.time), Store(open_sqlite(), time.time)
+    assert await store.transaction().find(USERS, HERE, "bob") is None
+    await write(other, user("bob"))
+    assert await store.transaction().find(USERS, HERE, "bob") == user("bob")
+    assert store.cache_size.entries == 1
+    assert_weighed(store)
 
 
 async def test_a_partition_larger_than_the_cache_is_still_read_whole(open_sqlite: OpenSqlite) -> None:

@@ -33,7 +33,8 @@ DESCRIPTION = """\
 Serve IAM, STS and instance metadata; with --portal also the sign-in portal and the console.
 
   broker serve --demo                                 two accounts to try, and what to paste next
-  broker serve --store sqlite:var/own.db              an empty store: `broker root-key` makes the first account
+  broker serve --store sqlite:var/own.db              an empty store: `broker root-key ACCOUNT --create-account
+                                                      --store sqlite:var/own.db` makes the first account
   broker serve --config /etc/broker/broker.toml       as an operator runs it (deploy/README.md)
 
 A missing store and master key are made: by default below var/ of this folder. `broker config check` says before what

@@ -3,6 +3,8 @@
 Source: "PutBucketCors" and "Elements of a CORS configuration", Amazon S3.
 """
 
+import re
+
 from lxml.etree import _Element as Element
 
 from broker.assertions.xml_documents import value_of
@@ -12,7 +14,10 @@ from broker.storage.resource_records import CrossOriginRule
 
 MOST_RULES = 100
 LARGEST = 64 << 10  # bytes
+MOST_PATTERNS = 100  # AllowedHeaders with a wildcard: a stranger's preflight is compared with each
 
+_is_origin = re.compile(r"[!-+\--~]+").fullmatch  # printable ASCII, but no comma
+_is_name = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch  # RFC 9110, 5.6.2: "token"
 _METHODS = ("GET", "PUT", "HEAD", "POST", "DELETE")
 _LONGEST_ID = 255
 _LONGEST_AGE = 2**31 - 1  # seconds
@@ -32,6 +37,8 @@ def read_cross_origin_rules(body: bytes) -> tuple[CrossOriginRule, ...]:
     rules = read_body(body, "CORSConfiguration", _rules)
     for rule in rules:
         _require_usable(rule)
+    if sum("*" in name for rule in rules for name in rule.allowed_headers) > MOST_PATTERNS:
+        raise _invalid(f"A CORS configuration has at most {MOST_PATTERNS} AllowedHeaders with a wildcard.")
     return rules
 
 
@@ -94,10 +101,11 @@ def _require_usable(rule: CrossOriginRule) -> None:
             raise _invalid(
                 f'ExposeHeader "{value}" contains wildcard. We currently do not support wildcard for ExposeHeader.'
             )
-    texts = (*rule.allowed_origins, *rule.allowed_headers, *rule.expose_headers)
     # They become headers of answers.
-    if not all(text and text.isascii() and text.isprintable() and "," not in text for text in texts):
-        raise _invalid("Origins and names of headers consist of printable ASCII without commas.")
+    if not all(map(_is_origin, rule.allowed_origins)):
+        raise _invalid("An origin consists of printable ASCII without spaces and commas.")
+    if not all(map(_is_name, (*rule.allowed_headers, *rule.expose_headers))):
+        raise _invalid("An AllowedHeader or ExposeHeader is the name of a header.")
 
 
 def _invalid(message: str) -> Refusal:

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from broker.errors import Refusal
 from broker.gateway.cross_origin import MOST_HEADERS, answer_headers, preflight_headers, read_preflight
-from broker.gateway.cross_origin_rules import MOST_RULES, read_cross_origin_rules, write_cross_origin_rules
+from broker.gateway.cross_origin_rules import (
+    MOST_PATTERNS,
+    MOST_RULES,
+    read_cross_origin_rules,
+    write_cross_origin_rules,
+)
 from broker.storage.resource_records import CrossOriginRule
 from tests.unit.gateway.conftest import code_of, parsed
 
@@ -60,8 +65,11 @@ def test_rules_are_shown_as_they_were_read(rules):
             "can not have more than one wildcard",
         ),
         (of_rule("<ExposeHeader>x-*</ExposeHeader>"), "InvalidRequest", "contains wildcard"),
-        (of_rule("<ExposeHeader>a&#10;b</ExposeHeader>"), "InvalidRequest", "printable"),
-        (of_rule("<ExposeHeader>a,b</ExposeHeader>"), "InvalidRequest", "printable"),
+        (of_rule("<ExposeHeader>a&#10;b</ExposeHeader>"), "InvalidRequest", "name of a header"),
+        (of_rule("<ExposeHeader>a,b</ExposeHeader>"), "InvalidRequest", "name of a header"),
+        (of_rule("<AllowedHeader>a b: c</AllowedHeader>"), "InvalidRequest", "name of a header"),
+        (of_rule("<AllowedHeader/>"), "InvalidRequest", "name of a header"),
+        (of_rule("", origin="https://a,https://b"), "InvalidRequest", "printable"),
         (of_rule("", origin="https://&#233;"), "InvalidRequest", "printable"),
         (of_rule("", origin=""), "InvalidRequest", "printable"),
         (of_rule("<MaxAgeSeconds>-1</MaxAgeSeconds>"), "MalformedXML", ""),
@@ -87,6 +95,14 @@ def test_a_configuration_has_a_hundred_rules_at_most():
     assert read_cross_origin_rules(document(write_cross_origin_rules(most))) == most
     with pytest.raises(Refusal, match="MalformedXML"):
         read_cross_origin_rules(document(write_cross_origin_rules((*most, rule()))))
+
+
+def test_a_configuration_has_few_names_with_a_wildcard_for_a_stranger_is_compared_with_each():
+    names = tuple(f"x-{number}-*" for number in range(MOST_PATTERNS))
+    most = (rule(headers=names[:50]), rule(headers=names[50:]))
+    assert read_cross_origin_rules(document(write_cross_origin_rules(most))) == most
+    with pytest.raises(Refusal, match="wildcard"):
+        read_cross_origin_rules(document(write_cross_origin_rules((*most, rule(headers=("*",))))))
 
 
 # which rule admits a request

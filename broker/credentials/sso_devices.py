@@ -16,6 +16,7 @@ from broker.credentials.sso_sessions import (
     hash_of,
     invalid_grant,
     is_hexadecimal,
+    open_promises,
     promise_session,
     take_promised,
 )
@@ -79,16 +80,20 @@ async def find_waiting(
 async def answer_waiting(
     store: Transaction, unverified_user_code: str, approval: Approval | None, now: float
 ) -> DeviceAuthorization | None:
-    """The person has decided: None denies. Answers None where no client waits for this code any more."""
+    """The person has decided: None denies. Answers None where no client waits for this code any more.
+
+    The transaction must not have read the device's partition before, but for a denial.
+    """
+    if approval is not None:
+        # The device is in another partition, and what is opened first is committed first. An approval without its
+        # promise would refuse the client for good; a promise without its approval means nothing, and expires.
+        await open_promises(store, approval)
     device = await find_waiting(store, unverified_user_code, now)
     if device is not None:
-        _put(
-            store,
-            _key(unverified_user_code),
-            replace(device, approval=approval, is_denied=approval is None),
-        )
         if approval is not None:
             promise_session(store, approval, device.client_hash, device.client_name, device.expires_at)
+        answered = replace(device, approval=approval, is_denied=approval is None)
+        _put(store, _key(unverified_user_code), answered)
     return device
 
 

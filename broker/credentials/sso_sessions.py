@@ -66,6 +66,11 @@ def approve_role(session: PortalSession, claims: SessionClaims, entropy: Entropy
     )
 
 
+async def open_promises(store: Transaction, approval: Approval) -> None:
+    """Read where its promise will be: of partitions of equal rank, the one that is opened first is committed first."""
+    await store.find(SSO_SESSIONS, approval.session_id[:2], approval.session_id)
+
+
 def promise_session(
     store: Transaction, approval: Approval, client_hash: str, client_name: str, until: int
 ) -> None:

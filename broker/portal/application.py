@@ -39,7 +39,15 @@ from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other
 from broker.portal.routes import Route
 from broker.portal.signing_in import SIGN_IN, new_state, with_state
-from broker.portal.visit import LARGEST_FORM, Visit, begin_visit, find_visitor, read_foreign_form, read_form
+from broker.portal.visit import (
+    LARGEST_FORM,
+    Visit,
+    begin_visit,
+    find_session_again,
+    find_visitor,
+    read_foreign_form,
+    read_form,
+)
 from broker.storage.portal_records import ConsoleIdentity
 from broker.trace_context import HEADER, enter_trace
 
@@ -125,10 +133,15 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.StreamRespo
     if not (route.is_of_console or route.is_open) and _has_only_the_console(visit):
         return see_other(CONSOLE)
     if visit.request.method == "POST" and not route.is_for_programs:
+        had_session = visit.session is not None
         if route.is_from_elsewhere:
             visit = await read_foreign_form(visit)
         else:
             visit = await read_form(visit, route.largest_form)
+        visit = await find_session_again(portal, visit)
+        # A form from elsewhere proves its content itself, and goes on as that of a visitor who is not signed in.
+        if had_session and visit.session is None and not (route.is_open and route.is_from_elsewhere):
+            return see_other(SIGN_IN)
     return await route.answer(portal, visit)
 
 

@@ -24,6 +24,7 @@ from broker.portal.consent import ALLOW, consent_page, record_decision
 from broker.portal.dependencies import Portal
 from broker.portal.headers import forms_may_lead_to
 from broker.portal.routes import Route
+from broker.portal.sessions import require_session
 from broker.portal.visit import Visit
 from broker.storage.store import Transaction
 
@@ -60,10 +61,13 @@ async def decide(portal: Portal, visit: Visit) -> web.Response:
     is_allowed = visit.form.get("decision") == ALLOW
     tools.journal.catch_up()
 
+    approval = approve(session, tools.entropy)
+
     async def work(store: Transaction) -> str:
+        await require_session(portal, store, session, visit.facts.now)
         return put_code(
             store,
-            approve(session, tools.entropy),
+            approval,
             hash_of_client(asked.client_id),
             asked.client.name,
             asked.redirect_uri,

@@ -14,6 +14,7 @@ from broker.portal.consent import ALLOW, consent_page, record_decision
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import page, texts_of
 from broker.portal.routes import Route
+from broker.portal.sessions import require_session
 from broker.portal.visit import Visit
 from broker.storage.portal_records import PortalSession
 from broker.storage.sso_records import DeviceAuthorization
@@ -52,12 +53,14 @@ async def decide(portal: Portal, visit: Visit) -> web.Response:
     assert session is not None
     tools, is_allowed = portal.tools, visit.form.get("decision") == ALLOW
     user_code, guesses = _user_code(visit), _guesses_of(session)
+    approval = approve(session, tools.entropy) if is_allowed else None
     tools.journal.catch_up()
 
     async def work(store: Transaction) -> DeviceAuthorization | None:
+        # First: it opens the partition of the promise, before that of the count, which may be that of the device.
+        await require_session(portal, store, session, visit.facts.now)
         if await find_wait(store, guesses, visit.facts.now):
             return None
-        approval = approve(session, tools.entropy) if is_allowed else None
         device = await answer_waiting(store, user_code, approval, visit.facts.now)
         if device is None:
             await count_failure(store, guesses, visit.facts.now)

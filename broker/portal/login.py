@@ -30,6 +30,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.headers import forms_may_lead_to
 from broker.portal.rendering import page
 from broker.portal.routes import Route
+from broker.portal.sessions import require_session
 from broker.portal.sign_in_records import begin_record
 from broker.portal.taking import roles_of, take_session
 from broker.portal.visit import Visit
@@ -107,6 +108,7 @@ async def _allow(
     await _require(portal, visit, asked, caller)
 
     async def work(store: Transaction) -> str:
+        await require_session(portal, store, session, visit.facts.now)
         return put_code(
             store,
             approval,

@@ -18,7 +18,7 @@ from broker.audit.event import recordable, uuid_text
 from broker.errors import Refusal
 from broker.portal.cookies import SessionReference, SignInState, find_cookie
 from broker.portal.dependencies import Portal
-from broker.portal.sessions import find_session
+from broker.portal.sessions import find_session, find_unused_session, reference_of
 from broker.storage.portal_records import PortalSession
 
 LARGEST_FORM = 64 << 10  # bytes
@@ -82,6 +82,17 @@ async def find_visitor(portal: Portal, visit: Visit) -> Visit:
     if state is not None and not state.lives(now):
         state = None
     return replace(visit, session=session, state=state)
+
+
+async def find_session_again(portal: Portal, visit: Visit) -> Visit:
+    """The same with the session as it is now, None where it has ended: a form may take long to arrive.
+
+    Whoever has a person's cookie could else hold a form back, and complete it after the person changed the password.
+    """
+    if visit.session is None:
+        return visit
+    store, now = portal.tools.store.transaction(), portal.tools.clock()
+    return replace(visit, session=await find_unused_session(portal, store, reference_of(visit.session), now))
 
 
 async def read_form(visit: Visit, largest: int = LARGEST_FORM) -> Visit:

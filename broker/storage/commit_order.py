@@ -25,7 +25,7 @@ def apart(view: View) -> tuple[View, ...]:
 
 
 def commit_order(written: tuple[str, View]) -> int:
-    """Lower numbers are committed first; see the law."""
+    """Lower numbers are committed first, of equal ones what the transaction opened first; see the law."""
     partition, view = written
     if partition.startswith(ACCOUNTS):
         return 1

@@ -1,12 +1,15 @@
 """A password that is changed, taken away or has to be changed ends what was begun with it, and nothing else."""
 
+import http.client
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.e2e.conftest import Account, Keys
-from tests.e2e.portal import PASSWORD, Client, PortalServer
+from tests.e2e.portal import FORM, PASSWORD, Client, PortalServer
 from tests.e2e.scenes import Phone, allow, new_user
 
 NEW = "Another 2 Password"
@@ -94,6 +97,30 @@ def test_an_access_key_that_changes_the_password_ends_all_sessions(
     session = signed_in(server, home, "erin")
     server.client("iam", keys).change_password(OldPassword=PASSWORD, NewPassword=NEW)
     assert not lives(session)
+
+
+def test_a_form_that_is_held_back_until_the_password_was_changed_does_nothing(
+    server: PortalServer, home: Account
+) -> None:
+    new_person(server, home, "henry")
+    stolen = signed_in(server, home, "henry")
+    form = urlencode({"csrf_token": stolen.get("/security").token, "do": "CreateAccessKey"}).encode()
+    cookie = "; ".join(f"{name}={value}" for name, value in stolen.cookies.items())
+    connection = http.client.HTTPConnection(server.portal, timeout=20)
+    connection.putrequest("POST", "/security")
+    for name, value in {"Content-Type": FORM, "Origin": server.origin, "Cookie": cookie}.items():
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(form)))
+    connection.endheaders(form[:-1])
+    time.sleep(0.5)  # the session is found, and the form waited for
+    iam = server.client("iam", home.root)
+    before = iam.list_access_keys(UserName="henry")["AccessKeyMetadata"]
+    iam.update_login_profile(UserName="henry", Password=NEW)
+    connection.send(form[-1:])
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Location")) == (303, "/sign-in")
+    connection.close()
+    assert iam.list_access_keys(UserName="henry")["AccessKeyMetadata"] == before
 
 
 def test_the_operator_who_sets_or_removes_root_s_password_ends_root_s_sessions(server: PortalServer) -> None:

@@ -1,6 +1,7 @@
 """Device codes: a client that polls too fast is slowed down, and a code ends after ten minutes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from broker.credentials.sso_devices import (
 )
 from broker.credentials.sso_sessions import approve
 from broker.errors import Refusal
+from broker.storage.engine import EngineUnavailable, OutcomeUnknown, Revision
 from broker.storage.store import Store, Transaction
 from tests.unit.credentials.signed_in import NOW, entropy, in_store, portal_session
 
@@ -23,8 +25,13 @@ CLIENT = "hash of a client"
 
 
 async def started(store: Store) -> tuple[str, str]:
+    """Device code and user code; the latter, BCDF-GHJK, is in another partition than alice."""
+    codes = iter([bytes(range(8)), entropy(32)])
+
     async def work(transaction: Transaction) -> tuple[str, str]:
-        return await start_device(transaction, CLIENT, "a client", entropy, NOW, is_refreshable=True)
+        return await start_device(
+            transaction, CLIENT, "a client", lambda _size: next(codes), NOW, is_refreshable=True
+        )
 
     return await store.transact(work)
 
@@ -76,6 +83,52 @@ async def test_a_code_is_the_clients_own_and_good_for_once(tmp_path: Path) -> No
         assert await polled(store, code[:32] + "0" * 64, NOW) == "InvalidGrantException"
         assert await polled(store, code, NOW) == "tokens"
         assert await polled(store, code, NOW) == "InvalidGrantException"
+
+
+async def test_a_client_that_polls_while_the_person_allows_it_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Approval and promise lie in two partitions, so there is a moment when only one of them is written."""
+    async with in_store(tmp_path) as store:
+        code, user_code = await started(store)
+        commit, answers, partitions = store.engine.commit, [""], set()
+
+        async def commit_and_poll(partition: str, *arguments: Any) -> Revision:
+            revision = await commit(partition, *arguments)
+            partitions.add(partition)
+            if not answers[0]:
+                answers[0] = "none yet"
+                answers[0] = await polled(store, code, NOW)
+            return revision
+
+        monkeypatch.setattr(store.engine, "commit", commit_and_poll)
+        assert await allowed(store, user_code, NOW)
+        assert len(partitions) == 2
+        assert answers == ["AuthorizationPendingException"]
+        assert await polled(store, code, NOW + INTERVAL) == "tokens"
+
+
+async def test_a_device_that_was_allowed_when_the_store_failed_waits_or_gets_its_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_store(tmp_path) as store:
+        code, user_code = await started(store)
+        commit, partitions = store.engine.commit, []
+
+        async def commit_once(partition: str, *arguments: Any) -> Revision:
+            partitions.append(partition)
+            if len(partitions) > 1:
+                raise EngineUnavailable("gone")
+            return await commit(partition, *arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store.engine, "commit", commit_once)
+            with pytest.raises(OutcomeUnknown):
+                await allowed(store, user_code, NOW)
+        assert len(partitions) == 2
+        assert await polled(store, code, NOW) == "AuthorizationPendingException"
+        assert await allowed(store, user_code, NOW)
+        assert await polled(store, code, NOW + INTERVAL) == "tokens"
 
 
 @pytest.mark.parametrize("spelled", ["bcdf-ghjk", "BCDFGHJK", " bcdf ghjk ", "bcdf–ghjk"])

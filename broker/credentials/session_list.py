@@ -83,7 +83,7 @@ class SessionList:
             raise failed[0]
 
     async def _flush_some(self, accounts: Sequence[str]) -> list[EngineUnavailable]:
-        """Returns the errors of the accounts whose notes were not written, and stay."""
+        """Returns the error of each account whose notes were not written, and stay, or that was not counted."""
         taken = {account: self._notes.pop(account) for account in accounts}
         try:
             written, errors = await self._write(taken)
@@ -93,19 +93,25 @@ class SessionList:
         self._put_back({account: taken[account] for account in accounts if account in errors})
         for account, number in written.items():
             self._uncounted[account] = self._uncounted.get(account, COUNT_EVERY) + number
-        full = [account for account in accounts if self._uncounted.get(account, 0) >= COUNT_EVERY]
+        full = [account for account in written if self._uncounted[account] >= COUNT_EVERY]
+        uncounted: list[EngineUnavailable | None] = []
         for start in range(0, len(full), _COUNT_WIDTH):
-            await asyncio.gather(*map(self._count, full[start : start + _COUNT_WIDTH]))
-        return list(errors.values())
+            uncounted += await asyncio.gather(*map(self._count, full[start : start + _COUNT_WIDTH]))
+        return [*errors.values(), *filter(None, uncounted)]
 
     def _put_back(self, taken: Mapping[str, Iterable[Note]]) -> None:
         for account, notes in taken.items():
             newer = self._notes.get(account, ())
             self._notes[account] = deque([*notes, *newer], maxlen=MOST_LISTED + 1)
 
-    async def _count(self, account: str) -> None:
-        await self._delete_oldest(account)
+    async def _count(self, account: str) -> EngineUnavailable | None:
+        """Returns the error, after which the account is counted once more sessions of it were written."""
+        try:
+            await self._delete_oldest(account)
+        except EngineUnavailable as error:
+            return error
         self._uncounted[account] = 0
+        return None
 
     async def _write(
         self, taken: Mapping[str, Collection[Note]]
@@ -116,26 +122,34 @@ class SessionList:
         key = LISTED_SESSIONS.stored_key(f"{int(now * 1000):015d}-{self._entropy(8).hex()}")
         written: dict[str, int] = {}
         writes: dict[str, list[Write]] = {}
+        errors: dict[str, EngineUnavailable] = {}
         pauses = Pauses(_PAGE)
         for account, notes in taken.items():
             unexpired = await _unexpired_of(notes, now, pauses)
-            missing, listed = unexpired[:-MOST_LISTED], unexpired[-MOST_LISTED:]
-            if not listed:
+            if not unexpired:
                 continue
-            record = ListedSessions(sessions=tuple(listed))
-            ends = max(session.expires_at for session in listed)
-            own = [Write(key, LISTED_SESSIONS.encode(record), ends)]
-            if missing:
-                own.append(await self._unlisted(account, missing))
-            written[account], writes[sessions_partition(account)] = len(listed), own
+            try:
+                own = await self._writes_of(account, key, unexpired)
+            except EngineUnavailable as unread:
+                errors[account] = unread
+                continue
+            written[account], writes[sessions_partition(account)] = min(len(unexpired), MOST_LISTED), own
         failed = await self._engine.commit_each(writes) if writes else {}
-        errors = {}
         for account in list(written):
             error = failed.get(sessions_partition(account))
             if error is not None:
                 errors[account] = error
                 del written[account]
         return written, errors
+
+    async def _writes_of(self, account: str, key: str, unexpired: list[ListedSession]) -> list[Write]:
+        missing, listed = unexpired[:-MOST_LISTED], unexpired[-MOST_LISTED:]
+        record = ListedSessions(sessions=tuple(listed))
+        ends = max(session.expires_at for session in listed)
+        writes = [Write(key, LISTED_SESSIONS.encode(record), ends)]
+        if missing:
+            writes.append(await self._unlisted(account, missing))
+        return writes
 
     async def _delete_oldest(self, account: str) -> None:
         """Delete the records whose sessions are all older than the newest MOST_LISTED ones."""

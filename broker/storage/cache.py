@@ -86,7 +86,8 @@ class RecordCache:
         It is a copy: transactions that still have `snapshot` go on with the state that they began with.
         """
         successor = snapshot.successor(changes.revision, changes.present)
-        successor.encoded, successor.pages = dict(snapshot.encoded), dict(snapshot.pages)
+        successor.encoded, successor.absent = dict(snapshot.encoded), dict(snapshot.absent)
+        successor.pages = dict(snapshot.pages)
         successor.listings = {prefix: list(keys) for prefix, keys in snapshot.listings.items()}
         self._partitions.put(partition, successor)
         successor.forget(changes.present)
@@ -235,7 +236,7 @@ class RecordCache:
         snapshot.give_all(successor)
         self._partitions.put(partition, successor)
         lasting = [(key, value) for collection, key, value in writes if not collection.expiring]
-        moved = [pair for pair in lasting if pair[1] is None or successor.encoded.get(pair[0]) is None]
+        moved = [pair for pair in lasting if pair[1] is None or pair[0] not in successor.encoded]
         successor.note_presence({key: value is not None for key, value in moved})
         for key, value in lasting:
             self._add(partition, successor, key, value)
@@ -261,9 +262,9 @@ class RecordCache:
         self, partition: str, snapshot: PartitionSnapshot, collection: Collection[Any], key: str
     ) -> Any:
         """The record in the snapshot, None where it is known to be absent; UNKNOWN where it was not read yet."""
-        value = snapshot.encoded.get(key, UNKNOWN)
-        if value is None or value is UNKNOWN:
-            return value
+        value = snapshot.encoded.get(key)
+        if value is None:
+            return None if snapshot.is_absent(key) else UNKNOWN
         return collection.decode(partition, key, value)
 
     def _decode_and_cache(

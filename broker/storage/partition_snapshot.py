@@ -15,23 +15,28 @@ SNAPSHOT_WEIGHT = 500
 _PAGE_WEIGHT = 300
 _MOST_PAGES = 256
 
+# How many absent keys of one partition are cached: anybody may name buckets and roles that do not exist.
+MOST_ABSENT = 1000
+
 # Prefix, the key behind which the page begins, limit.
 PageKey = tuple[str, str, int]
 
 
 class PartitionSnapshot:
-    """What was read of one partition at one revision: `encoded` records by stored key (None: absent), and listings.
+    """What was read of one partition at one revision: `encoded` records by stored key, `absent` keys, and listings.
 
+    Of the absent keys those are known that were asked for last, in this order.
     A listing holds, for a prefix, the sorted keys of *all* records under it. A page holds, for a prefix, a key that it
     begins behind and a limit, the keys that a scan has found. `history` is one for a snapshot and its successors.
     """
 
-    __slots__ = ("encoded", "history", "listings", "pages", "revision", "weight")
+    __slots__ = ("absent", "encoded", "history", "listings", "pages", "revision", "weight")
 
     def __init__(self, revision: Revision) -> None:
         self.revision = revision
         self.history: KeyHistory | None = None
-        self.encoded: dict[str, bytes | None] = {}
+        self.encoded: dict[str, bytes] = {}
+        self.absent: dict[str, None] = {}
         self.listings: dict[str, list[str]] = {}
         self.pages: dict[PageKey, list[str]] = {}
         self.weight = SNAPSHOT_WEIGHT
@@ -66,20 +71,32 @@ class PartitionSnapshot:
                 if key.startswith(prefix):
                     _list_key(listing, key, is_present=changed[key])
 
+    def is_absent(self, key: str) -> bool:
+        """Whether it is known that there is no record under `key`."""
+        if key not in self.absent:
+            return False
+        del self.absent[key]
+        self.absent[key] = None  # now the last one that was asked for
+        return True
+
     def add(self, key: str, value: bytes | None) -> None:
-        if key in self.encoded:
-            self.weight -= _weight(self.encoded[key])
-        self.encoded[key] = value
+        """What is under `key`; None: nothing."""
+        self._forget_key(key)
+        if value is not None:
+            self.encoded[key] = value
+        else:
+            self.absent[key] = None
         self.weight += _weight(value)
+        if len(self.absent) > MOST_ABSENT:
+            self._forget_key(next(iter(self.absent)))
 
     def forget(self, changed: Mapping[str, bool]) -> None:
         """The records under these keys were written by others (true), or deleted (false)."""
         moved = {}
         for key, is_present in changed.items():
-            if self.encoded.get(key) is None or not is_present:
+            if key not in self.encoded or not is_present:
                 moved[key] = is_present
-            if key in self.encoded:
-                self.weight -= _weight(self.encoded.pop(key))
+            self._forget_key(key)
         self.note_presence(moved)
 
     def successor(self, revision: Revision, written: Iterable[str]) -> "PartitionSnapshot":
@@ -96,6 +113,7 @@ class PartitionSnapshot:
     def give_all(self, successor: "PartitionSnapshot") -> None:
         """Give what is known to `successor`, which is at another revision; afterwards nothing is known here."""
         successor.encoded, self.encoded = self.encoded, {}
+        successor.absent, self.absent = self.absent, {}
         successor.listings, self.listings = self.listings, {}
         successor.pages, self.pages = self.pages, {}
         self.weight = SNAPSHOT_WEIGHT
@@ -103,6 +121,12 @@ class PartitionSnapshot:
     def is_unchanged(self, since: Revision, keys: Iterable[str]) -> bool:
         """Whether what was under `keys` at the revision `since` is known to be what this snapshot has."""
         return self.history is not None and self.history.is_unchanged(since, self.revision, keys)
+
+    def _forget_key(self, key: str) -> None:
+        if key in self.encoded:
+            self.weight -= _weight(self.encoded.pop(key))
+        elif key in self.absent:
+            self.weight -= _weight(self.absent.pop(key))
 
     def _forget_pages(self, is_outdated: Callable[[str], bool]) -> None:
         for page in [page for page in self.pages if is_outdated(page[0])]:

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from broker.credentials.session_list import COUNT_EVERY, MOST_LISTED, Listing, S
 from broker.names.principal import AssumedRole, IamUser, Root
 from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
-from broker.storage.engine import EngineUnavailable, Write, sessions_partition
+from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
 from broker.storage.sealed import SealedEngine
 from broker.storage.session_records import ListedSession
 from broker.storage.sqlite import SqliteEngine
@@ -264,6 +264,72 @@ async def test_the_event_loop_runs_while_the_sessions_of_many_accounts_are_read_
     assert read.noted == 2400
     assert read.most <= 100
     assert groups == [33, 7], "33 accounts have 1,980 sessions"
+
+
+class PartlyUnreadable(SealedEngine):
+    """Partitions that are `away` cannot be read; they can be written where `is_written` is true."""
+
+    def __init__(self, inner: Engine, away: Collection[str], *, is_written: bool) -> None:
+        super().__init__(inner, lambda: RING, os.urandom)
+        self.away, self.is_written = away, is_written
+
+    async def get(self, partition: str, key: str) -> bytes | None:
+        self._refuse(partition)
+        return await super().get(partition, key)
+
+    async def scan(
+        self, partition: str, prefix: str, after: str = "", limit: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        self._refuse(partition)
+        return await super().scan(partition, prefix, after, limit)
+
+    async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
+        away = () if self.is_written else self.away
+        there = {name: some for name, some in writes.items() if name not in away}
+        failed = {name: EngineUnavailable(name) for name in writes if name in away}
+        return {**await super().commit_each(there), **failed}
+
+    async def stored(self, account: str) -> list[int]:
+        """How many sessions each record of the account has."""
+        partition = sessions_partition(account)
+        pairs = await self.scan(partition, LISTED_SESSIONS.prefix)
+        return [len(LISTED_SESSIONS.decode(partition, key, value).sessions) for key, value in pairs]
+
+    def _refuse(self, partition: str) -> None:
+        if partition in self.away:
+            raise EngineUnavailable(partition)
+
+
+@pytest.mark.parametrize("noted", [1, MOST_LISTED])
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_an_account_whose_part_is_away_keeps_no_other_from_being_listed_and_counted_however_many_it_has(
+    world: World, noted: int, is_written: bool
+) -> None:
+    away = {sessions_partition(ACCOUNT)}
+    engine = PartlyUnreadable(world.store.engine, away, is_written=is_written)
+    sessions = SessionList(engine, lambda: world.now, os.urandom)
+    mint = Mint(lambda: RING, secrets.token_bytes, sessions.note)
+    others = [f"{200_000_000_000 + number}" for number in range(150)]  # behind the one that is away
+    busy, flushes = others[-1], MOST_LISTED // COUNT_EVERY + 2
+
+    def mint_some(account: str, number: int) -> None:
+        for _ in range(number):
+            role = AssumedRole(account, "worker", "AROA1", "night", "/")
+            mint.assumed_role(role, now=world.now, duration=900)
+
+    mint_some(ACCOUNT, noted)
+    for _ in range(flushes):
+        for account in (ACCOUNT, *others):
+            mint_some(account, COUNT_EVERY if account == busy else 1)
+        with pytest.raises(EngineUnavailable, match=ACCOUNT):
+            await sessions.flush()
+        world.now += 1
+    for account in others[:-1]:
+        assert await engine.stored(account) == [1] * flushes
+    assert sum(await engine.stored(busy)) == MOST_LISTED, "the surplus was counted and deleted"
+    away.clear()
+    await sessions.flush()
+    assert sum(await engine.stored(ACCOUNT)) == min(noted + flushes, MOST_LISTED)
 
 
 async def test_leaving_writes_what_was_noted(world: World) -> None:

@@ -4,7 +4,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from broker.storage.engine import Changes, Engine, Revision, Write, account_partition
-from broker.storage.partition_snapshot import _PAGE_WEIGHT, SNAPSHOT_WEIGHT, PartitionSnapshot, _weight
+from broker.storage.partition_snapshot import (
+    _PAGE_WEIGHT,
+    MOST_ABSENT,
+    SNAPSHOT_WEIGHT,
+    PartitionSnapshot,
+    _weight,
+)
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import DEFAULT_CACHE_LIMIT, USAGE, USERS, Store
 from tests.growth import called
@@ -127,7 +133,8 @@ def assert_weighed(store: Store, limit: int = DEFAULT_CACHE_LIMIT) -> None:
     """The weight of the cache is the sum of its partitions', and that of each the sum of its records'."""
     assert store.cache_size.weight == sum(snapshot.weight for snapshot in cached_snapshots(store)) <= limit
     for snapshot in cached_snapshots(store):
-        records = sum(_weight(value) for value in snapshot.encoded.values())
+        known = [*snapshot.encoded.values(), *snapshot.absent.values()]
+        records = sum(map(_weight, known))
         pages = sum(_PAGE_WEIGHT + 8 * len(keys) for keys in snapshot.pages.values())
         history = 0 if snapshot.history is None else snapshot.history.weight
         assert snapshot.weight == SNAPSHOT_WEIGHT + history + records + pages
@@ -207,6 +214,59 @@ async def test_accounts_that_do_not_exist_weigh_what_they_take_in_memory_and_tak
     assert engine.asked["fetch"] == 1000
     assert len(await store.transaction().scan(USERS, HERE)) == 900
     assert (engine.asked["fetch"], engine.asked["page"]) == (1000, 0)
+
+
+async def test_many_absent_names_of_one_account_take_the_place_of_no_other_account(
+    open_sqlite: OpenSqlite,
+) -> None:
+    """As anybody asks for buckets that do not exist, before anything is proven."""
+    engine, limit = CountingEngine(open_sqlite()), 600_000
+    store = Store(engine, time.time, cache_limit=limit)
+    others = [f"{number:012}" for number in range(100)]
+    for account in others:
+        await engine.commit(account_partition(account), [Write("user/bob", USERS.encode(user("bob")))], None)
+        assert await store.transaction().find(USERS, account, "bob") == user("bob")
+    await write(store, user("bob"))
+    engine.asked.clear()
+    for number in range(5000):
+        reader = store.transaction()
+        assert await reader.find(USERS, HERE, f"absent-{number}") is None
+        assert await reader.find(USERS, HERE, "nobody") is None
+        assert await reader.find(USERS, HERE, "bob") == user("bob")
+    assert store.cache_size.entries == 101
+    assert_weighed(store, limit)
+    assert engine.asked["fetch"] == 5001, "what is asked for again and again stays known"
+    engine.asked.clear()
+    for account in others:
+        assert await store.transaction().find(USERS, account, "bob") == user("bob")
+    assert engine.asked["fetch"] == 0
+
+
+async def test_absent_names_stay_bounded_and_weighed_while_the_account_changes(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = CountingEngine(open_sqlite())
+    store, other = Store(engine, time.time), Store(open_sqlite(), time.time)
+    await write(store, user("bob"))
+    for turn in range(4):
+        absent = [f"absent-{turn}-{number}" for number in range(MOST_ABSENT // 2)]
+        assert await store.transaction().find_all(USERS, HERE, absent) == [None] * len(absent)
+        assert_weighed(store)
+        await write(store, user(absent[0]), user(f"another-{turn}"))
+        await write(other, user(absent[1]))
+        reader = store.transaction()
+        assert await reader.find_all(USERS, HERE, absent[:3]) == [*map(user, absent[:2]), None]
+        assert_weighed(store)
+        transaction = store.transaction()
+        transaction.delete(USERS, HERE, absent[0])
+        await transaction.commit()
+        engine.asked.clear()
+        nobody = [None] * (len(absent) - 2)
+        assert await store.transaction().find_all(USERS, HERE, absent) == [None, user(absent[1]), *nobody]
+        assert engine.asked["fetch"] == 0
+        assert_weighed(store)
+    (account,) = cached_snapshots(store)
+    assert MOST_ABSENT // 2 < len(account.absent) <= MOST_ABSENT
 
 
 async def test_an_account_that_begins_to_exist_has_one_snapshot(open_sqlite: OpenSqlite) -> None:

@@ -17,13 +17,14 @@ import msgspec
 
 from broker.sealing.claims import claims_from_bytes
 from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
+from broker.storage.flush_groups import MOST_ACCOUNTS, groups_of
+from broker.storage.pauses import Pauses
 from broker.storage.session_records import ListedSession, ListedSessions, UnlistedSessions
 from broker.storage.store import LISTED_SESSIONS, UNLISTED_SESSIONS, Transaction
 
 MOST_LISTED = 1000  # of an account
 COUNT_EVERY = 250  # sessions of an account that a process has written
 
-_FLUSH_WIDTH = 100  # accounts in one commit
 _COUNT_WIDTH = 32  # accounts at a time
 _PAGE = 100
 _LAST_FLUSH_SECONDS = 2.0
@@ -71,11 +72,12 @@ class SessionList:
         """Write the notes; those that cannot be written stay for the next flush. Raises EngineUnavailable."""
         accounts = sorted(self._notes)  # in order they are near one another in the engine
         failed: list[EngineUnavailable] = []
-        for start in range(0, len(accounts), _FLUSH_WIDTH):
-            some = accounts[start : start + _FLUSH_WIDTH]
-            errors = await self._flush_some(some)
+        in_a_row = 0
+        for group in groups_of((account, self._notes[account]) for account in accounts):
+            errors = await self._flush_some([account for account, _ in group])
             failed += errors
-            if len(errors) == len(some):
+            in_a_row = in_a_row + len(errors) if len(errors) == len(group) else 0
+            if in_a_row >= MOST_ACCOUNTS:
                 break  # else a part of the engine is away, as a master of a cluster
         if failed:
             raise failed[0]
@@ -121,8 +123,9 @@ class SessionList:
         written: dict[str, int] = {}
         writes: dict[str, list[Write]] = {}
         errors: dict[str, EngineUnavailable] = {}
+        pauses = Pauses(_PAGE)
         for account, notes in taken.items():
-            unexpired = await _unexpired_of(notes, now)
+            unexpired = await _unexpired_of(notes, now, pauses)
             if not unexpired:
                 continue
             try:
@@ -215,14 +218,13 @@ async def list_sessions(store: Transaction, account: str, now: float) -> Listing
     return Listing(tuple(newest_first[:MOST_LISTED]), unlisted)
 
 
-async def _unexpired_of(notes: Collection[Note], now: float) -> list[ListedSession]:
+async def _unexpired_of(notes: Collection[Note], now: float, pauses: Pauses) -> list[ListedSession]:
     unexpired: list[ListedSession] = []
-    for number, note in enumerate(notes, 1):
+    for note in notes:
         session = _listed(*note)
         if session.expires_at > now:
             unexpired.append(session)
-        if number % _PAGE == 0:
-            await asyncio.sleep(0)  # let the event loop serve requests
+        await pauses.count()
     return unexpired
 
 

@@ -183,10 +183,12 @@ class Engine(Protocol):
         ...
 
     async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
-        """Apply its writes to each of these partitions, at any revision; much cheaper than a commit of each.
+        """Apply its writes to each of these partitions, at any revision.
+
+        It is one commit on SQLite, much cheaper than a commit of each; on Redis it is a commit of each.
 
         They are partitions without a feed of changes (else ValueError). Of a partition all writes are applied or none.
-        Returns the errors of those of which none were, or OutcomeUnknown.
+        Returns, by partition, why it was not written; OutcomeUnknown where that is not known.
         """
         ...
 

@@ -5,12 +5,12 @@ changed, or moved to another key, does not open, and is refused. Names of partit
 encrypted. Sealing does not reveal that a record was removed, or that an older value of the same key was put back.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from broker.sealing.envelope import NONCE_ENTROPY, SealBroken, open_, seal
 from broker.sealing.keyring import Keyring
 from broker.storage.engine import Engine, EngineUnavailable, Revision, Write
+from broker.storage.pauses import Pauses
 
 _PURPOSE = b"storage records"
 
@@ -57,22 +57,16 @@ class SealedEngine:
         return revision, [(key, self._open(partition, key, sealed)) for key, sealed in pairs]
 
     async def commit(self, partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
-        sealed: list[Write] = []
-        for start in range(0, len(writes), _AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            sealed += self._sealed(partition, writes[start : start + _AT_ONCE])
+        sealed = await self._sealed(partition, writes, Pauses(_AT_ONCE))
         return await self._inner.commit(partition, sealed, expecting)
 
     async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
-        sealed: dict[str, list[Write]] = {}
-        for number, (partition, some) in enumerate(writes.items(), 1):
-            sealed[partition] = self._sealed(partition, some)
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return await self._inner.commit_each(sealed)
+        pauses = Pauses(_AT_ONCE)
+        return await self._inner.commit_each(
+            {partition: await self._sealed(partition, some, pauses) for partition, some in writes.items()}
+        )
 
-    def _sealed(self, partition: str, writes: Sequence[Write]) -> list[Write]:
+    async def _sealed(self, partition: str, writes: Sequence[Write], pauses: Pauses) -> list[Write]:
         key = self._keyring().for_purpose(_PURPOSE).primary
         sealed: list[Write] = []
         for write in writes:
@@ -80,6 +74,7 @@ class SealedEngine:
             if value is not None:
                 value = seal(key, value, _context(partition, write.key), self._entropy(NONCE_ENTROPY))
             sealed.append(Write(write.key, value, write.expires_at))
+            await pauses.count()
         return sealed
 
     def _open(self, partition: str, key: str, sealed: bytes) -> bytes:

@@ -17,14 +17,15 @@ async def commit_separately(
     """See Engine.commit_each."""
     require_no_feed(writes)
     errors: dict[str, EngineUnavailable] = {}
-
-    async def commit_one(partition: str) -> None:
-        try:
-            await commit(partition, writes[partition], None)
-        except EngineUnavailable as error:
-            errors[partition] = error
-
     partitions = list(writes)
     for start in range(0, len(partitions), _AT_ONCE):
-        await asyncio.gather(*map(commit_one, partitions[start : start + _AT_ONCE]))
+        some = partitions[start : start + _AT_ONCE]
+        commits = [commit(partition, writes[partition], None) for partition in some]
+        # All have ended when an error is raised: the caller may write again what it thinks unwritten.
+        outcomes = await asyncio.gather(*commits, return_exceptions=True)
+        for partition, outcome in zip(some, outcomes, strict=True):
+            if isinstance(outcome, EngineUnavailable):
+                errors[partition] = outcome
+            elif isinstance(outcome, BaseException):
+                raise outcome
     return errors

@@ -32,6 +32,7 @@ from queue import Empty, SimpleQueue
 
 from broker.storage.changes import changes_since, packed_changes, require_no_feed
 from broker.storage.engine import MARK_SIZE, NEVER_WRITTEN, Changes, EngineUnavailable, Revision, Write
+from broker.storage.pauses import Pauses
 from broker.storage.sqlite_commits import (
     REVISION,
     Commit,
@@ -40,6 +41,7 @@ from broker.storage.sqlite_commits import (
     apply,
     deliver,
     failed,
+    to_each,
     unavailable,
 )
 from broker.storage.sqlite_files import (
@@ -75,6 +77,9 @@ _CLOSE_TIMEOUT = 3.0
 _LOCK_PAUSE = 0.02  # seconds between two attempts to get the lock, when the engine is closed
 
 _GROUP_LIMIT = 256
+
+# How many rows of a commit to many partitions are made before the event loop serves other requests.
+_AT_ONCE = 200
 
 # Seconds until commits are seen of a program that does not change the commit counter.
 _UNCOUNTED_SECONDS = 1.0
@@ -230,20 +235,9 @@ class SqliteEngine:
     async def commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
         """See Engine. It is one commit: all partitions are written, or none."""
         require_no_feed(writes)
-        gone, rows, marks = [], [], []
-        entropy = self._entropy(MARK_SIZE * len(writes))
-        for number, (partition, some) in enumerate(writes.items()):
-            name = partition.encode()
-            last = {write.key: write for write in some}
-            gone += [(name, key.encode()) for key, write in last.items() if write.value is None]
-            rows += [
-                (name, key.encode(), write.value, write.expires_at)
-                for key, write in last.items()
-                if write.value is not None
-            ]
-            marks.append((name, entropy[number * MARK_SIZE : (number + 1) * MARK_SIZE]))
+        content = await to_each(writes, self._entropy, Pauses(_AT_ONCE))
         try:
-            await self._commit(ToEach(gone, rows, marks))
+            await self._commit(content)
         except EngineUnavailable as error:
             return dict.fromkeys(writes, error)
         return {}

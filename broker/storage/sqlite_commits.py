@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,16 @@ import msgspec
 
 from broker.causes import explained
 from broker.storage.changes import FEED_LENGTH
-from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, OutcomeUnknown, Revision
+from broker.storage.engine import (
+    MARK_SIZE,
+    NEVER_WRITTEN,
+    Conflict,
+    EngineUnavailable,
+    OutcomeUnknown,
+    Revision,
+    Write,
+)
+from broker.storage.pauses import Pauses
 
 REVISION = "SELECT revision, mark FROM revisions WHERE partition = ?"
 _PUT = "INSERT OR REPLACE INTO records (partition, key, value, expires_at) VALUES (?, ?, ?, ?)"
@@ -51,6 +60,27 @@ class ToEach(msgspec.Struct, frozen=True):
     gone: list[tuple[bytes, bytes]]
     rows: list[tuple[bytes, bytes, bytes, float | None]]
     marks: list[tuple[bytes, bytes]]
+
+
+async def to_each(
+    writes: Mapping[str, Sequence[Write]], entropy: Callable[[int], bytes], pauses: Pauses
+) -> ToEach:
+    """The last write of each key; `entropy(n)` returns n random bytes."""
+    gone: dict[tuple[bytes, bytes], None] = {}
+    rows: dict[tuple[bytes, bytes], tuple[bytes, bytes, bytes, float | None]] = {}
+    for partition, some in writes.items():
+        name = partition.encode()
+        for write in some:
+            record = (name, write.key.encode())
+            if write.value is None:
+                rows.pop(record, None)
+                gone[record] = None
+            else:
+                gone.pop(record, None)
+                rows[record] = (*record, write.value, write.expires_at)
+            await pauses.count()
+    marks = [(partition.encode(), entropy(MARK_SIZE)) for partition in writes]
+    return ToEach(list(gone), list(rows.values()), marks)
 
 
 class Commit(msgspec.Struct, eq=False):

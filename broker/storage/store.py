@@ -7,7 +7,7 @@ as current as a read from the engine. `transaction.py` states what a transaction
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from operator import itemgetter
 from types import TracebackType
 from typing import Self, TypeVar
@@ -91,8 +91,10 @@ from broker.storage.collections import (
     WORKLOAD_SUBJECTS,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
+from broker.storage.flush_groups import MOST_ACCOUNTS, MOST_ITEMS, groups_of
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.lines import Batch, Lines, Turn
+from broker.storage.pauses import Pauses
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction, commit_view
 from broker.storage.views import Views
@@ -178,6 +180,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Marks = list[tuple[str, Usage]]  # of an account: keys, and when they were used last
 
 DEFAULT_CACHE_LIMIT = 112 * 1024 * 1024
 
@@ -190,8 +193,8 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.002, 0.1
 _MOST_RETRIES_IN_LINE, _RETRIES_AT_ONCE = 500, 10
 _BACKOFF_IN_LINE = 0.004
 
-# The usage marks of how many accounts are written in one commit.
-_FLUSH_WIDTH = 100
+# How many usage marks are gathered, encoded or forgotten before the event loop serves other requests.
+_GATHERED_AT_ONCE, _ENCODED_AT_ONCE = 2000, 200
 _LAST_FLUSH_SECONDS = 2.0  # when the store is closed: a process that has to end has only a few seconds
 
 
@@ -303,44 +306,51 @@ class Store:
         A key that is used all the time is written once in `interval` seconds.
         """
         now = self._clock()
-        self._forget_flushed(now, interval)
-        by_account: dict[str, dict[str, Usage]] = {}
-        for (account, key), usage in self._marks.items():
-            if (account, key) not in self._flushed:
-                by_account.setdefault(account, {})[key] = usage
-        # Accounts in order are near one another in the engine.
-        accounts = sorted(by_account.items(), key=itemgetter(0))
+        await self._forget_flushed(now, interval)
         failed: list[EngineUnavailable] = []
-        for start in range(0, len(accounts), _FLUSH_WIDTH):
-            some = accounts[start : start + _FLUSH_WIDTH]
-            errors = await self._flush_some(dict(some), now)
+        in_a_row = 0
+        for group in groups_of(_in_parts(await self._unflushed())):
+            errors = await self._flush_some(group, now)
             failed += errors
-            if len(errors) == len(some):
+            in_a_row = in_a_row + len(errors) if len(errors) == len(group) else 0
+            if in_a_row >= MOST_ACCOUNTS:
                 break  # else a part of the engine is away, as a master of a cluster
         if failed:
             raise failed[0]
 
-    def _forget_flushed(self, now: float, interval: float) -> None:
+    async def _unflushed(self) -> list[tuple[str, Marks]]:
+        """Accounts and their marks that have to be written; accounts in order are near one another in the engine."""
+        by_account: dict[str, Marks] = {}
+        pauses = Pauses(_GATHERED_AT_ONCE)
+        for mark in list(self._marks):
+            if mark in self._marks and mark not in self._flushed:
+                account, key = mark
+                by_account.setdefault(account, []).append((key, self._marks[mark]))
+            await pauses.count()
+        return sorted(by_account.items(), key=itemgetter(0))
+
+    async def _forget_flushed(self, now: float, interval: float) -> None:
         """They are in the order in which they were written, unless the clock was set back: not each is looked at."""
         if next(reversed(self._flushed.values()), now) > now:
             self._flushed.clear()
-        rested = takewhile(lambda one: now >= one[1] + interval, self._flushed.items())
-        for mark, _ in list(rested):
-            del self._flushed[mark]
+        while True:
+            rested = takewhile(lambda one: now >= one[1] + interval, self._flushed.items())
+            some = list(islice(rested, _GATHERED_AT_ONCE))
+            for mark, _ in some:
+                del self._flushed[mark]
+            if len(some) < _GATHERED_AT_ONCE:
+                break
+            await asyncio.sleep(0)
 
-    async def _flush_some(
-        self, by_account: dict[str, dict[str, Usage]], now: float
-    ) -> list[EngineUnavailable]:
+    async def _flush_some(self, group: list[tuple[str, Marks]], now: float) -> list[EngineUnavailable]:
+        pauses = Pauses(_ENCODED_AT_ONCE)
         errors = await self.engine.commit_each(
-            {
-                usage_partition(account): [_usage_write(key, usage) for key, usage in marks.items()]
-                for account, marks in by_account.items()
-            }
+            {usage_partition(account): await _usage_writes(marks, pauses) for account, marks in group}
         )
-        for account, marks in by_account.items():
+        for account, marks in group:
             if usage_partition(account) in errors:
                 continue
-            for key, usage in marks.items():
+            for key, usage in marks:
                 self._flushed[account, key] = now
                 if self._marks.get((account, key)) is usage:
                     del self._marks[account, key]
@@ -351,6 +361,21 @@ class Store:
         if record is None or (mark is not None and mark.last_used_at >= record.last_used_at):
             return mark
         return record
+
+
+def _in_parts(accounts: list[tuple[str, Marks]]) -> Iterator[tuple[str, Marks]]:
+    """An account of many marks several times: they are not written together."""
+    for account, marks in accounts:
+        for start in range(0, len(marks), MOST_ITEMS):
+            yield account, marks[start : start + MOST_ITEMS]
+
+
+async def _usage_writes(marks: Marks, pauses: Pauses) -> list[Write]:
+    writes: list[Write] = []
+    for key, usage in marks:
+        writes.append(_usage_write(key, usage))
+        await pauses.count()
+    return writes
 
 
 def _usage_write(key: str, usage: Usage) -> Write:

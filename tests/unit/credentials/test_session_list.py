@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.credentials import session_list
 from broker.credentials.mint import Mint
 from broker.credentials.session_list import COUNT_EVERY, MOST_LISTED, Listing, SessionList, list_sessions
 from broker.names.principal import AssumedRole, IamUser, Root
@@ -14,8 +15,10 @@ from broker.sealing.key import KEY_ENTROPY
 from broker.sealing.keyring import new_keyring
 from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
 from broker.storage.sealed import SealedEngine
+from broker.storage.session_records import ListedSession
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import LISTED_SESSIONS, Store
+from tests.unit.storage.turns import Work
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
 NOW = 1_800_000_000.0
@@ -234,6 +237,33 @@ async def test_where_a_part_of_the_engine_is_away_the_sessions_of_the_others_are
     await sessions.flush()
     for account in (ACCOUNT, OTHER):
         assert (await world.store.engine.revision(sessions_partition(account))).number == 1
+
+
+async def test_the_event_loop_runs_while_the_sessions_of_many_accounts_are_read_and_few_thousand_are_one_commit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, listed, groups = Work(), session_list._listed, []
+    commit_each = world.store.engine.commit_each
+
+    def noted(claims: bytes, sealed_by: bytes) -> ListedSession:
+        read.note()
+        return listed(claims, sealed_by)
+
+    async def seen(writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
+        groups.append(len(writes))
+        return await commit_each(writes)
+
+    monkeypatch.setattr(session_list, "_listed", noted)
+    monkeypatch.setattr(world.store.engine, "commit_each", seen)
+    for number in range(40):
+        role = AssumedRole(f"{number:012}", "worker", "AROA1", "night", "/")
+        for _ in range(60):
+            world.mints[0].assumed_role(role, now=world.now, duration=900)
+    async with read.watched():
+        await world.lists[0].flush()
+    assert read.noted == 2400
+    assert read.most <= 100
+    assert groups == [33, 7], "33 accounts have 1,980 sessions"
 
 
 class PartlyUnreadable(SealedEngine):

@@ -10,6 +10,7 @@ from broker.sealing.keyring import Keyring, drop, new_keyring, promote, stage
 from broker.storage.engine import NEVER_WRITTEN, EngineUnavailable, Write
 from broker.storage.sealed import SealedEngine
 from broker.storage.sqlite import SqliteEngine
+from tests.unit.storage.turns import Work
 
 OpenSqlite = Callable[[], SqliteEngine]
 SECRET = b"wJalrXUtnFEMI/K7MDENG"
@@ -94,3 +95,22 @@ async def test_errors_of_the_seal_contain_no_secret(engine: SealedEngine, inner:
     with pytest.raises(EngineUnavailable) as refused:
         await engine.get("account/1", "a")
     assert SECRET.decode() not in str(refused.value)
+
+
+async def test_the_event_loop_runs_while_a_few_values_of_each_of_many_partitions_are_sealed(
+    inner: SqliteEngine, ring: Keyring
+) -> None:
+    sealed = Work()
+
+    def entropy(number: int) -> bytes:
+        sealed.note()
+        return os.urandom(number)
+
+    engine = SealedEngine(inner, lambda: ring, entropy)
+    writes = [Write(f"key/{number}", SECRET) for number in range(90)]
+    async with sealed.watched():
+        await engine.commit_each({f"usage/{number}": writes for number in range(10)})
+        await engine.commit("usage/one", writes * 10, None)
+    assert sealed.noted == 1800
+    assert sealed.most <= 200
+    assert await engine.get("usage/9", "key/89") == await engine.get("usage/one", "key/89") == SECRET

@@ -15,6 +15,7 @@ from broker.storage.engine import NEVER_WRITTEN, Conflict, EngineUnavailable, Ou
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.sqlite_commits import failed
 from broker.storage.sqlite_files import APPLICATION_ID
+from tests.unit.storage.turns import Noted, Work
 
 OpenSqlite = Callable[[], SqliteEngine]
 
@@ -482,3 +483,15 @@ async def test_without_permission_to_create_it_the_store_must_exist(
     engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom, may_create=False)
     assert await engine.get("global", "a") == b"1"
     await engine.close()
+
+
+async def test_the_event_loop_runs_while_the_rows_of_a_commit_to_many_partitions_are_made(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine, made = open_sqlite(), Work()
+    writes = Noted([Write(f"key/{number}", b"1") for number in range(90)], made)
+    async with made.watched():
+        await engine.commit_each({f"usage/{number}": writes for number in range(10)})
+    assert made.noted >= 900
+    assert made.most <= 200
+    assert len(await engine.scan("usage/9", "")) == 90

@@ -1,9 +1,10 @@
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from broker.errors import Refusal
+from broker.storage import store as store_module
 from broker.storage.engine import (
     EngineUnavailable,
     Write,
@@ -15,6 +16,7 @@ from broker.storage.records import Usage
 from broker.storage.sqlite import SqliteEngine
 from broker.storage.store import ACCOUNTS, USAGE, USERS, Store, Transaction
 from tests.unit.storage.people import HERE, user
+from tests.unit.storage.turns import Work
 
 OpenSqlite = Callable[[], SqliteEngine]
 
@@ -98,6 +100,91 @@ async def test_marks_that_could_not_be_written_stay(store: Store) -> None:
     with pytest.raises(EngineUnavailable):
         await store.flush_usage()
     assert store._latest(HERE, "AKIAX", None) == Usage(last_used_at=1)
+
+
+class PartlyAway:
+    """What a flush hands to an engine: partitions and how many writes of each; those in `away` are not written."""
+
+    def __init__(self, engine: SqliteEngine, away: Callable[[str], bool] = lambda partition: False) -> None:
+        self.groups: list[dict[str, int]] = []
+        self._away = away
+        self._write = engine.commit_each
+        engine.commit_each = self._commit_each  # type: ignore[method-assign]
+
+    async def _commit_each(self, writes: Mapping[str, Sequence[Write]]) -> dict[str, EngineUnavailable]:
+        self.groups.append({partition: len(some) for partition, some in writes.items()})
+        there = {partition: some for partition, some in writes.items() if not self._away(partition)}
+        return {
+            **await self._write(there),
+            **{partition: EngineUnavailable(partition) for partition in writes if partition not in there},
+        }
+
+
+def mark_many(store: Store, accounts: int, marks: int) -> None:
+    for account in range(accounts):
+        for key in range(marks):
+            store.mark_used(f"{account:012}", f"AKIA{key}", Usage(last_used_at=1))
+
+
+async def test_few_marks_of_many_accounts_and_many_marks_of_one_are_written_in_groups_that_others_wait_for_briefly(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = open_sqlite()
+    seen, store = PartlyAway(engine), Store(engine, time.time)
+    mark_many(store, accounts=150, marks=15)
+    mark_many(store, accounts=1, marks=4500)
+    await store.flush_usage()
+    assert [len(group) for group in seen.groups] == [1, 1, 100, 50]
+    assert [sum(group.values()) for group in seen.groups] == [2000, 2000, 500 + 99 * 15, 50 * 15]
+    assert len(await engine.scan(usage_partition("000000000000"), "")) == 4500
+    assert len(await engine.partitions("usage/")) == 150
+    await store.flush_usage()
+    assert len(seen.groups) == 4, "nothing stayed"
+
+
+async def test_the_event_loop_runs_while_the_marks_of_many_accounts_are_encoded(
+    open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded, encode = Work(), store_module._usage_write
+
+    def noted(key: str, usage: Usage) -> Write:
+        encoded.note()
+        return encode(key, usage)
+
+    monkeypatch.setattr(store_module, "_usage_write", noted)
+    store = Store(open_sqlite(), time.time)
+    mark_many(store, accounts=30, marks=30)
+    async with encoded.watched():
+        await store.flush_usage()
+    assert encoded.noted == 900
+    assert encoded.most <= 200
+
+
+async def test_many_marks_of_an_account_whose_part_of_the_engine_is_away_stop_no_others(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = open_sqlite()
+    seen, store = PartlyAway(engine, usage_partition("000000000000").__eq__), Store(engine, time.time)
+    mark_many(store, accounts=3, marks=1500)
+    with pytest.raises(EngineUnavailable, match="000000000000"):
+        await store.flush_usage()
+    assert [len(group) for group in seen.groups] == [1, 1, 1]
+    assert len(await engine.partitions("usage/")) == 2
+    with pytest.raises(EngineUnavailable):
+        await store.flush_usage()
+    assert [*seen.groups[3]] == [usage_partition("000000000000")], "it is tried again, the others are written"
+
+
+async def test_a_flush_to_an_engine_that_is_away_ends_after_a_hundred_accounts(
+    open_sqlite: OpenSqlite,
+) -> None:
+    engine = open_sqlite()
+    seen, store = PartlyAway(engine, lambda partition: True), Store(engine, time.time)
+    mark_many(store, accounts=350, marks=30)
+    with pytest.raises(EngineUnavailable):
+        await store.flush_usage()
+    assert sum(len(group) for group in seen.groups) == 132
+    assert all(len(group) == 66 for group in seen.groups)
 
 
 async def test_leaving_the_store_writes_the_marks_and_closes_the_engine(open_sqlite: OpenSqlite) -> None:

@@ -82,11 +82,19 @@ class Lines:
         if line.batch is not None and (line.size == 1 or line.is_late(now)):
             self._start(self._commit_and_leave(partition, line))
             return
+        self.release(partition, line)
+
+    def start_commit(self, partition: str, line: _Line) -> asyncio.Task[None]:
+        """Commit the batch of the line, whose turn the caller has and keeps until the task has ended."""
+        return self._start(self._commit(partition, line))
+
+    def release(self, partition: str, line: _Line) -> None:
+        """The next one's turn."""
         line.lock.release()
         self._leave(partition, line)
 
-    async def commit(self, partition: str, line: _Line) -> None:
-        """Commit the batch of the line, whose turn the caller has; its outcome is told to all who wait for it."""
+    async def _commit(self, partition: str, line: _Line) -> None:
+        """The outcome is told to all who wait for it."""
         batch, line.batch = line.batch, None
         if batch is None:
             return
@@ -104,21 +112,21 @@ class Lines:
 
     async def _commit_and_leave(self, partition: str, line: _Line) -> None:
         try:
-            await self.commit(partition, line)
+            await self._commit(partition, line)
         finally:
-            line.lock.release()
-            self._leave(partition, line)
+            self.release(partition, line)
 
     async def _commit_alone(self, partition: str, line: _Line) -> None:
         await line.lock.acquire()
         await self._commit_and_leave(partition, line)
 
-    def _start(self, work: Awaitable[None]) -> None:
+    def _start(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """In a task, for the call that has brought it about may be cancelled."""
         task = asyncio.ensure_future(work)
         assert isinstance(task, asyncio.Task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _leave(self, partition: str, line: _Line) -> None:
         line.size -= 1
@@ -199,9 +207,20 @@ class Turn:
             await asyncio.shield(batch.outcome)
 
     async def be_alone(self) -> None:
-        """Have the batch committed that this call has read and could not join, and keep the turn."""
-        if self._line is not None and self._line.batch is self._read:
-            await self._lines.commit(self._partition, self._line)
+        """After a Conflict: have the batch committed, if any, that this call has read and could not join.
+
+        The turn is kept. Where this call is cancelled meanwhile, its turn ends with the commit, which goes on.
+        """
+        line, partition = self._line, self._partition
+        if line is None or line.batch is None or line.batch is not self._read:
+            return
+        committing = self._lines.start_commit(partition, line)
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            self._line = None
+            committing.add_done_callback(lambda _: self._lines.release(partition, line))
+            raise
 
     def has_others(self) -> bool:
         return self._line is not None and self._line.batch is not None

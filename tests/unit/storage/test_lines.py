@@ -431,6 +431,50 @@ async def test_who_is_cancelled_while_others_count_on_the_commit_does_not_keep_t
     assert len(store._lines) == 0
 
 
+async def test_who_is_cancelled_while_committing_for_those_before_does_not_keep_them_from_being_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is cancelled writes to two accounts, so it has the others committed before it."""
+    happened: list[str] = []
+    is_committing, may_end = asyncio.Event(), asyncio.Event()
+    inner = store.engine.commit
+
+    async def commit(*arguments: object) -> Revision:
+        is_committing.set()
+        await may_end.wait()
+        revision = await inner(*arguments)  # type: ignore[arg-type]
+        happened.append("committed")
+        return revision
+
+    monkeypatch.setattr(store.engine, "commit", commit)
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await asyncio.sleep(0)
+        transaction.put(USERS, HERE, user("a"))
+
+    async def write_two(transaction: Transaction) -> None:
+        await write(transaction)
+        transaction.put(USERS, THERE, user("b"))
+
+    async def look(transaction: Transaction) -> User | None:
+        await transaction.take_turn(HERE)
+        happened.append("the next one's turn")
+        return await transaction.find(USERS, HERE, "a")
+
+    first, cancelled, last = (asyncio.ensure_future(store.transact(one)) for one in (write, write_two, look))
+    await asyncio.wait_for(is_committing.wait(), 5)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert cancelled.cancelled()
+    may_end.set()
+    await asyncio.wait_for(first, 5)
+    assert await asyncio.wait_for(last, 5) == user("a")
+    assert happened == ["committed", "the next one's turn"]
+    assert await store.transaction().find(USERS, THERE, "b") is None
+    assert len(store._lines) == 0
+
+
 def count_commits(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     commits: list[str] = []
     inner = store.engine.commit

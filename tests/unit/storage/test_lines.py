@@ -10,7 +10,7 @@ import pytest
 from broker.cache import Cache
 from broker.errors import Refusal
 from broker.storage import lines
-from broker.storage.engine import EngineUnavailable, Revision, Write
+from broker.storage.engine import Conflict, EngineUnavailable, Revision, Write
 from broker.storage.lines import Batch, Lines
 from broker.storage.records import Account, User
 from broker.storage.store import ACCOUNTS, COUNTS, USERS, Store, Transaction
@@ -256,6 +256,36 @@ async def test_what_loses_to_another_process_is_committed_together_again(
     assert len(await store.transaction().scan(USERS, HERE)) == 11
     assert attempts == 20
     assert len(commits) < 5
+
+
+async def test_a_batch_that_loses_to_another_process_halves_the_next_and_one_that_is_written_lets_it_grow_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a long line beside a short one of another process would not be answered before that one ends."""
+    sizes: list[int] = []
+    outcomes = iter([*["lost"] * 5, *["written"] * 3])
+    inner = store._lines._write
+
+    async def write_batch(partition: str, batch: Batch) -> None:
+        sizes.append(batch.calls)
+        if next(outcomes) == "lost":
+            raise Conflict("another process was faster")
+        await inner(partition, batch)
+
+    monkeypatch.setattr(store._lines, "_write", write_batch)
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            await asyncio.sleep(0)
+            transaction.put(USERS, HERE, user(f"{number}"))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(20)))
+    assert sizes == [20, 10, 5, 2, 1, 1, 4, 15]
+    assert len(await store.transaction().scan(USERS, HERE)) == 20
+    assert len(store._lines) == 0
 
 
 async def test_a_batch_that_has_not_read_what_another_process_writes_does_not_begin_again(

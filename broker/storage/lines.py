@@ -8,7 +8,7 @@ Those who wait are committed together: a call that has its turn leaves what it h
 line, and the next one reads it there. The last one has the batch committed, all or nothing; until then nobody is
 answered, not even who is refused, for what they have read may not come true. What another process has committed
 meanwhile does no harm, unless a call of the batch, refused ones included, has read it: then all of them stand in line
-again, and begin again when it is their turn. Where the commit fails, all fail.
+again, and begin again when it is their turn. Where the commit fails for another reason, all fail.
 """
 
 import asyncio
@@ -22,35 +22,55 @@ from broker.storage.view import View
 
 # Seconds for which a batch takes in more calls.
 _BATCH_SECONDS = 0.1
+# Calls of a batch, at most, where none has lost to another process.
+_MOST_CALLS = 1024
 
 
 class Batch(msgspec.Struct, eq=False):
     """What calls that had their turn have read and will write: `view`, as if they were one transaction.
 
     `read` are the snapshots of other partitions that they have read, which the commit requires to be those of today.
-    `begun_at` by the event loop's clock, in seconds.
+    `begun_at` by the event loop's clock, in seconds. `calls` is how many they are.
     """
 
     view: View
     outcome: asyncio.Future[None]
     begun_at: float
     read: dict[str, PartitionSnapshot] = {}
+    calls: int = 0
 
 
 class _Line(msgspec.Struct, eq=False):
-    """`size` counts those who stand in it."""
+    """`size` counts those who stand in it; `is_awaited`: nobody may, but those whose batch has lost are to come again.
+
+    `most` is how many calls a batch takes in. Each batch that loses to another process halves it, so that one of
+    them comes soon enough to be written, however long the line is; each that is written makes it four times as many.
+    """
 
     lock: asyncio.Lock
     size: int = 0
     batch: Batch | None = None
+    most: int = _MOST_CALLS
+    is_awaited: bool = False
 
-    def is_late(self, now: float) -> bool:
-        """Whether the batch has taken in calls for long enough."""
-        return self.batch is not None and now >= self.batch.begun_at + _BATCH_SECONDS
+    def is_complete(self, now: float) -> bool:
+        """Whether the batch has taken in calls for long enough, or enough of them."""
+        batch = self.batch
+        return batch is not None and (batch.calls >= self.most or now >= batch.begun_at + _BATCH_SECONDS)
+
+    def note_lost(self, batch: Batch) -> None:
+        self.most = max(1, min(self.most, batch.calls) // 2)
+        self.is_awaited = True
+
+    def note_written(self) -> None:
+        self.most = min(4 * self.most, _MOST_CALLS)
 
 
 class Lines:
-    """The lines of a store; a line exists while a writer waits in it. `write` commits a batch of a partition."""
+    """The lines of a store; a line exists while a writer waits in it, or will come again to it.
+
+    `write` commits a batch of a partition.
+    """
 
     def __init__(self, write: Callable[[str, Batch], Awaitable[None]]) -> None:
         self._write = write
@@ -66,6 +86,7 @@ class Lines:
         if line is None:
             line = self._lines[partition] = _Line(asyncio.Lock())
         line.size += 1
+        line.is_awaited = False
         has_waited = line.size > 1 or line.batch is not None
         try:
             await line.lock.acquire()
@@ -78,21 +99,31 @@ class Lines:
         return line, has_waited
 
     def leave(self, partition: str, line: _Line, now: float) -> None:
-        """The next one's turn; where nobody waits, or the batch has waited long, the turn is that of its commit."""
-        if line.batch is not None and (line.size == 1 or line.is_late(now)):
+        """The next one's turn; where nobody waits, or the batch is complete, the turn is that of its commit."""
+        if line.batch is not None and (line.size == 1 or line.is_complete(now)):
             self._start(self._commit_and_leave(partition, line))
             return
+        self.release(partition, line)
+
+    def start_commit(self, partition: str, line: _Line) -> asyncio.Task[None]:
+        """Commit the batch of the line, whose turn the caller has and keeps until the task has ended."""
+        return self._start(self._commit(partition, line))
+
+    def release(self, partition: str, line: _Line) -> None:
+        """The next one's turn."""
         line.lock.release()
         self._leave(partition, line)
 
-    async def commit(self, partition: str, line: _Line) -> None:
-        """Commit the batch of the line, whose turn the caller has; its outcome is told to all who wait for it."""
+    async def _commit(self, partition: str, line: _Line) -> None:
+        """The outcome is told to all who wait for it."""
         batch, line.batch = line.batch, None
         if batch is None:
             return
         try:
             await self._write(partition, batch)
         except (Conflict, EngineUnavailable) as error:
+            if isinstance(error, Conflict):
+                line.note_lost(batch)
             batch.outcome.set_exception(error)
             batch.outcome.exception()  # marked as retrieved: all who waited may have been cancelled
         except BaseException:
@@ -100,29 +131,30 @@ class Lines:
             batch.outcome.exception()
             raise
         else:
+            line.note_written()
             batch.outcome.set_result(None)
 
     async def _commit_and_leave(self, partition: str, line: _Line) -> None:
         try:
-            await self.commit(partition, line)
+            await self._commit(partition, line)
         finally:
-            line.lock.release()
-            self._leave(partition, line)
+            self.release(partition, line)
 
     async def _commit_alone(self, partition: str, line: _Line) -> None:
         await line.lock.acquire()
         await self._commit_and_leave(partition, line)
 
-    def _start(self, work: Awaitable[None]) -> None:
+    def _start(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """In a task, for the call that has brought it about may be cancelled."""
         task = asyncio.ensure_future(work)
         assert isinstance(task, asyncio.Task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _leave(self, partition: str, line: _Line) -> None:
         line.size -= 1
-        if not line.size:
+        if not line.size and not line.is_awaited:
             del self._lines[partition]
 
 
@@ -180,6 +212,7 @@ class Turn:
             outcome = asyncio.get_running_loop().create_future()
             line.batch = Batch(View(view.snapshot), outcome, self._begun_at)
         batch = line.batch
+        batch.calls += 1
         batch.view.include_reads(view)
         batch.view.writes.update(view.writes)
         for partition, other in views.items():
@@ -192,6 +225,7 @@ class Turn:
         """Leave the line, and wait for the commit of what this call may have read; raises what it does."""
         batch = None if self._line is None else self._line.batch
         if batch is not None:
+            batch.calls += 1
             view = views.get(self._partition)
             if view is not None:
                 batch.view.include_reads(view)
@@ -199,9 +233,20 @@ class Turn:
             await asyncio.shield(batch.outcome)
 
     async def be_alone(self) -> None:
-        """Have the batch committed that this call has read and could not join, and keep the turn."""
-        if self._line is not None and self._line.batch is self._read:
-            await self._lines.commit(self._partition, self._line)
+        """After a Conflict: have the batch committed, if any, that this call has read and could not join.
+
+        The turn is kept. Where this call is cancelled meanwhile, its turn ends with the commit, which goes on.
+        """
+        line, partition = self._line, self._partition
+        if line is None or line.batch is None or line.batch is not self._read:
+            return
+        committing = self._lines.start_commit(partition, line)
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            self._line = None
+            committing.add_done_callback(lambda _: self._lines.release(partition, line))
+            raise
 
     def has_others(self) -> bool:
         return self._line is not None and self._line.batch is not None

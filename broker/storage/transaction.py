@@ -335,9 +335,10 @@ class Transaction(msgspec.Struct, eq=False):
 async def commit_view(
     engine: Engine, views: Views, partition: str, view: View, beside: Mapping[str, PartitionSnapshot]
 ) -> None:
-    """Commit what is written in `view`, where all that it has read is unchanged; `beside`, what of other partitions is.
+    """Commit what is written in `view`, where all that it has read is unchanged.
 
-    Raises as `Transaction.commit` does.
+    `beside`: snapshots of other partitions, by partition; each of these has to be as its snapshot has it. Raises as
+    `Transaction.commit` does.
     """
     writes = await _encoded(view.writes)
     for attempt in range(MOST_REBASES):

@@ -166,6 +166,9 @@ class Views:
                 if joined is not None:
                     view.scans[listing] = joined
                     return joined
+                await self.rebase(partition, view)
+                snapshot = view.snapshot  # where the feed has ended, the listing is read at a revision of now
+                assert snapshot is not None
             found = await self.cache.scan(partition, snapshot, *listing)
             if found is None:
                 await self.rebase(partition, view)

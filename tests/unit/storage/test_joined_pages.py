@@ -97,6 +97,30 @@ async def test_what_was_read_before_a_long_listing_belongs_to_the_same_state(
         await reader.scan(USERS, HERE, "user-")
 
 
+async def test_nothing_more_is_read_of_a_long_listing_when_what_was_read_before_it_has_changed(
+    store: Store, other: Store
+) -> None:
+    await write(store, user("bob"), *map(user, NAMES))
+    asked: list[int] = []
+
+    class Noting(BusyEngine):
+        async def page(self, partition: str, prefix: str, after: str, limit: int) -> Any:
+            asked.append(limit)
+            return await super().page(partition, prefix, after, limit)
+
+    async def write_something(number: int) -> None:
+        if asked[-1] == joined_pages._PAGE:
+            await write_bob(other, number)
+        else:
+            await other.engine.commit(account_partition(HERE), [Write("other", b"")], None)
+
+    reader = Store(Noting(store.engine, write_something), time.time).transaction()
+    assert await reader.find(USERS, HERE, "bob") == user("bob")
+    with pytest.raises(Conflict):
+        await reader.scan(USERS, HERE, "user-")
+    assert asked[-1] == joined_pages._PAGE
+
+
 async def write_bob(store: Store, number: int) -> None:
     await write(store, user("bob", created_at=number))
 

@@ -10,7 +10,7 @@ import pytest
 from broker.cache import Cache
 from broker.errors import Refusal
 from broker.storage import lines
-from broker.storage.engine import EngineUnavailable, Revision, Write
+from broker.storage.engine import Conflict, EngineUnavailable, Revision, Write
 from broker.storage.lines import Batch, Lines
 from broker.storage.records import Account, User
 from broker.storage.store import ACCOUNTS, COUNTS, USERS, Store, Transaction
@@ -258,6 +258,36 @@ async def test_what_loses_to_another_process_is_committed_together_again(
     assert len(commits) < 5
 
 
+async def test_a_batch_that_loses_to_another_process_halves_the_next_and_one_that_is_written_lets_it_grow_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a long line beside a short one of another process would not be answered before that one ends."""
+    sizes: list[int] = []
+    outcomes = iter([*["lost"] * 5, *["written"] * 3])
+    inner = store._lines._write
+
+    async def write_batch(partition: str, batch: Batch) -> None:
+        sizes.append(batch.calls)
+        if next(outcomes) == "lost":
+            raise Conflict("another process was faster")
+        await inner(partition, batch)
+
+    monkeypatch.setattr(store._lines, "_write", write_batch)
+
+    async def write(number: int) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.take_turn(HERE)
+            await asyncio.sleep(0)
+            transaction.put(USERS, HERE, user(f"{number}"))
+
+        await store.transact(work)
+
+    await asyncio.gather(*map(write, range(20)))
+    assert sizes == [20, 10, 5, 2, 1, 1, 4, 15]
+    assert len(await store.transaction().scan(USERS, HERE)) == 20
+    assert len(store._lines) == 0
+
+
 async def test_a_batch_that_has_not_read_what_another_process_writes_does_not_begin_again(
     store: Store, other: Store
 ) -> None:
@@ -428,6 +458,50 @@ async def test_who_is_cancelled_while_others_count_on_the_commit_does_not_keep_t
     await asyncio.wait_for(first, 5)
     await asyncio.gather(*behind, return_exceptions=True)
     assert await store.transaction().find(USERS, HERE, "a") == user("a")
+    assert len(store._lines) == 0
+
+
+async def test_who_is_cancelled_while_committing_for_those_before_does_not_keep_them_from_being_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is cancelled writes to two accounts, so it has the others committed before it."""
+    happened: list[str] = []
+    is_committing, may_end = asyncio.Event(), asyncio.Event()
+    inner = store.engine.commit
+
+    async def commit(*arguments: object) -> Revision:
+        is_committing.set()
+        await may_end.wait()
+        revision = await inner(*arguments)  # type: ignore[arg-type]
+        happened.append("committed")
+        return revision
+
+    monkeypatch.setattr(store.engine, "commit", commit)
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await asyncio.sleep(0)
+        transaction.put(USERS, HERE, user("a"))
+
+    async def write_two(transaction: Transaction) -> None:
+        await write(transaction)
+        transaction.put(USERS, THERE, user("b"))
+
+    async def look(transaction: Transaction) -> User | None:
+        await transaction.take_turn(HERE)
+        happened.append("the next one's turn")
+        return await transaction.find(USERS, HERE, "a")
+
+    first, cancelled, last = (asyncio.ensure_future(store.transact(one)) for one in (write, write_two, look))
+    await asyncio.wait_for(is_committing.wait(), 5)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert cancelled.cancelled()
+    may_end.set()
+    await asyncio.wait_for(first, 5)
+    assert await asyncio.wait_for(last, 5) == user("a")
+    assert happened == ["committed", "the next one's turn"]
+    assert await store.transaction().find(USERS, THERE, "b") is None
     assert len(store._lines) == 0
 
 

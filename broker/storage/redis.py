@@ -61,7 +61,7 @@ from broker.storage.redis_names import (
     value_key,
 )
 from broker.storage.redis_replication import Argument, run, run_and_wait
-from broker.storage.redis_revisions import Revisions, answered
+from broker.storage.redis_revisions import Revisions, answered, ask_in_slices
 from broker.storage.redis_scripts import (
     BARRIER,
     CHANGES,
@@ -201,7 +201,7 @@ class RedisEngine:
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
         async with translated_errors():
-            revisions = answered(await self._ask_revisions(found))
+            revisions = answered(await ask_in_slices(self._ask_revisions, found))
         return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
 
     async def now(self) -> float:

@@ -18,6 +18,9 @@ from broker.storage.redis_errors import NO_ANSWER
 _ACCEPTED_AFTER = 5.0
 _MOST_ACCEPTED = 100
 
+# How many revisions are asked for within one time limit.
+_AT_ONCE = 1000
+
 Answers = list[Revision | EngineUnavailable]
 Ask = Callable[[list[str]], Awaitable[Answers]]
 Confirm = Callable[[list[str]], Awaitable[dict[str, EngineUnavailable]]]
@@ -160,6 +163,14 @@ def answered(answers: Answers) -> list[Revision]:
         if isinstance(answer, EngineUnavailable):
             raise answer
     return [answer for answer in answers if isinstance(answer, Revision)]
+
+
+async def ask_in_slices(ask: Ask, partitions: list[str]) -> Answers:
+    """The answers for any number of partitions: each slice has a time limit of its own."""
+    answers: Answers = []
+    for start in range(0, len(partitions), _AT_ONCE):
+        answers += await ask(partitions[start : start + _AT_ONCE])
+    return answers
 
 
 def _answer_all(waiting: dict[str, "asyncio.Future[Revision]"], answers: Answers) -> None:

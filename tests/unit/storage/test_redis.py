@@ -430,3 +430,23 @@ async def test_a_redis_in_protected_mode_is_explained(tmp_path: Path) -> None:
         await engine.fetch(HERE, ["a"])
     await engine.close()
     server.close()
+
+
+class SlowServer(RedisEngine):
+    """It takes its time for each revision."""
+
+    async def _read_revisions(self, partitions: list[str]) -> list[Revision]:
+        await asyncio.sleep(len(partitions) * 0.0004)
+        return await super()._read_revisions(partitions)
+
+
+async def test_more_partitions_are_listed_than_are_read_within_one_time_limit(
+    redis_server: RedisServer,
+) -> None:
+    redis_server.ask(
+        b"EVAL \"for i = 1, 3000 do redis.call('ZADD', KEYS[1], 0, 'account/' .. i); "
+        b"redis.call('SET', 'broker:{' .. i .. '}:account/' .. i .. ':revision', '1') end\" 1 broker:partitions"
+    )
+    engine = SlowServer(redis_server.url, os.urandom, timeout=1.0)
+    assert len(await engine.partitions("account/")) == 3000
+    await engine.close()

@@ -110,6 +110,11 @@ class ClusterClient(RedisCluster):
         except FAILURES as error:
             return [error] * len(asked)
 
+    def master_of(self, key: str) -> str:
+        """The name of the node that has the key, as the slots were last read; "" where no node is known."""
+        nodes = self.nodes_manager.slots_cache.get(self.keyslot(key))
+        return nodes[0].name if nodes else ""
+
     def _node_of(self, key: str) -> ClusterNode:
         node = self.get_node_from_key(key)
         assert node is not None  # only a replica may be missing

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import exceptions
@@ -82,7 +83,7 @@ async def test_a_revision_read_during_a_request_is_answered_by_the_next_request(
 ) -> None:
     redis_server.ask(b"CONFIG RESETSTAT")
     first = asyncio.create_task(engine.revision(HERE))
-    while not engine._revisions._asking_task or engine._revisions._waiting:
+    while not engine._revisions._batches or engine._revisions._batches[""].waiting:
         await asyncio.sleep(0)
     second = asyncio.create_task(engine.revision(HERE))
     assert await asyncio.gather(first, second) == [NEVER_WRITTEN] * 2
@@ -435,9 +436,12 @@ async def test_a_redis_in_protected_mode_is_explained(tmp_path: Path) -> None:
 class SlowServer(RedisEngine):
     """It takes its time for each revision."""
 
-    async def _read_revisions(self, partitions: list[str]) -> list[Revision]:
-        await asyncio.sleep(len(partitions) * 0.0004)
-        return await super()._read_revisions(partitions)
+    async def _retry_once(self, ask: Any, *arguments: Any) -> Any:
+        async def ask_slowly() -> Any:
+            await asyncio.sleep(len(arguments[-1]) * 0.0004)
+            return await ask(*arguments)
+
+        return await super()._retry_once(ask_slowly)
 
 
 async def test_more_partitions_are_listed_than_are_read_within_one_time_limit(

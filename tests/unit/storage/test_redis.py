@@ -454,3 +454,20 @@ async def test_more_partitions_are_listed_than_are_read_within_one_time_limit(
     engine = SlowServer(redis_server.url, os.urandom, timeout=1.0)
     assert len(await engine.partitions("account/")) == 3000
     await engine.close()
+
+
+async def test_a_revision_that_is_gone_before_it_is_confirmed_is_not_blamed_on_replicas(
+    redis_server: RedisServer,
+) -> None:
+    class EmptiedServer(RedisEngine):
+        async def _find_unconfirmed(self, partitions: list[str]) -> dict[str, EngineUnavailable]:
+            redis_server.ask(b"FLUSHALL")
+            return await super()._find_unconfirmed(partitions)
+
+    before = RedisEngine(redis_server.url, os.urandom)
+    await commit_times(before, 1, b"1")
+    await before.close()
+    engine = EmptiedServer(redis_server.url, os.urandom, timeout=0.5, replicas=1)
+    with pytest.raises(EngineUnavailable, match=f"the revision of {HERE} was read, and is no longer there"):
+        await engine.revision(HERE)
+    await engine.close()

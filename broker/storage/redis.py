@@ -46,6 +46,7 @@ from broker.storage.engine import (
     Revision,
     Write,
 )
+from broker.storage.redis_batches import Answers, answered, ask_in_slices
 from broker.storage.redis_cluster import ClusterClient
 from broker.storage.redis_connection import redis_client, translated_errors
 from broker.storage.redis_errors import FAILURES, unavailable
@@ -60,8 +61,9 @@ from broker.storage.redis_names import (
     revision_text,
     value_key,
 )
+from broker.storage.redis_reading import read_revisions
 from broker.storage.redis_replication import Argument, run, run_and_wait
-from broker.storage.redis_revisions import Revisions, answered
+from broker.storage.redis_revisions import Revisions
 from broker.storage.redis_scripts import (
     BARRIER,
     CHANGES,
@@ -120,9 +122,13 @@ class RedisEngine:
         self._committing: set[asyncio.Future[None]] = set()
         self._is_closed = False
         self._listed: set[str] = set()
-        self._confirming = asyncio.Semaphore(_CONFIRMED_AT_ONCE)
+        self._confirming: dict[str, asyncio.Semaphore] = {}  # by the master
         self._revisions = Revisions(
-            self._ask_revisions, self._find_unconfirmed, timeout, accepts_losses=accepts_losses
+            self._ask_revisions,
+            self._find_unconfirmed,
+            timeout,
+            accepts_losses=accepts_losses,
+            master_of=self._master_of,
         )
 
     async def revision(self, partition: str) -> Revision:
@@ -201,7 +207,7 @@ class RedisEngine:
         names = await self._read("ZRANGE", PARTITIONS, lowest, highest, "BYLEX")
         found = [name.decode() for name in names]
         async with translated_errors():
-            revisions = answered(await self._ask_revisions(found))
+            revisions = answered(await ask_in_slices(self._ask_revisions, found))
         return [name for name, revision in zip(found, revisions, strict=True) if revision.number]
 
     async def now(self) -> float:
@@ -317,13 +323,16 @@ class RedisEngine:
         return {name: error for name, error in zip(partitions, outcomes, strict=True) if error is not None}
 
     async def _find_unreplicated(self, partition: str) -> EngineUnavailable | None:
-        async with self._confirming:
+        master = self._master_of(partition)
+        async with self._confirming.setdefault(master, asyncio.Semaphore(_CONFIRMED_AT_ONCE)):
             try:
                 key = revision_key(partition)
                 is_there, reached = await self._run_and_wait(BARRIER, [key], [], _CONFIRMATION_SHARE)
             except FAILURES as error:
                 return unavailable(error)
-        if is_there and reached >= self._replicas:
+        if not is_there:
+            return EngineUnavailable(f"redis: the revision of {partition} was read, and is no longer there")
+        if reached >= self._replicas:
             return None
         return EngineUnavailable(f"redis: {self._not_replicated(reached)}")
 
@@ -343,23 +352,12 @@ class RedisEngine:
     def _not_replicated(self, reached: int) -> str:
         return f"{reached} of {self._replicas} replicas have answered in time (store.redis_replicas)"
 
-    async def _ask_revisions(self, partitions: list[str]) -> list[Revision | EngineUnavailable]:
-        """Of a cluster, some masters may answer and others not."""
-        if isinstance(self._client, ClusterClient):
-            asked = [(key, ("GETEX", key)) for key in map(revision_key, partitions)]
-            answers = await self._retry_once(self._client.ask_each, asked)
-            return [
-                unavailable(one) if isinstance(one, Exception) else parse_revision(one) for one in answers
-            ]
-        return list(await self._retry_once(self._read_revisions, partitions))
+    async def _ask_revisions(self, partitions: list[str]) -> Answers:
+        answers: Answers = await self._retry_once(read_revisions, self._client, partitions)
+        return answers
 
-    async def _read_revisions(self, partitions: list[str]) -> list[Revision]:
-        if len(partitions) == 1:
-            return [parse_revision(await self._client.execute_command("GETEX", revision_key(partitions[0])))]
-        pipeline = self._client.pipeline(transaction=False)
-        for partition in partitions:
-            pipeline.execute_command("GETEX", revision_key(partition))
-        return [parse_revision(answer) for answer in await pipeline.execute()]
+    def _master_of(self, partition: str) -> str:
+        return self._client.master_of(revision_key(partition)) if self.is_cluster else ""
 
     async def _scan_once(
         self, partition: str, prefix: str, after: str, limit: int | None

@@ -11,6 +11,7 @@ followed here.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import RedisCluster
@@ -21,6 +22,7 @@ from redis.exceptions import (
     MaxConnectionsError,
     MovedError,
     ResponseError,
+    SlotNotCoveredError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -51,6 +53,16 @@ class ClusterClient(RedisCluster):
     """`answer_seconds`: how long one answer may take."""
 
     answer_seconds: float
+    _failed_last: str | None = None  # the name of a node
+
+    async def initialize(
+        self,
+        additional_startup_nodes_info: list[tuple[str, int]] | None = None,
+        last_failed_node_name: str | None = None,
+    ) -> "ClusterClient":
+        """The node that failed last is the last one that is asked for the slots: all commands would wait for it."""
+        await super().initialize(additional_startup_nodes_info, last_failed_node_name or self._failed_last)
+        return self
 
     async def ask(self, key: str, command: Command, *, follows_ask: bool = True) -> Any:
         (answer,) = await self.ask_together(key, [command], follows_ask=follows_ask)
@@ -76,7 +88,10 @@ class ClusterClient(RedisCluster):
             is_asking = follows_ask and type(first) is AskError
             if isinstance(first, MovedError):
                 await self.initialize()
-                await self.nodes_manager.move_slot(first)
+                with suppress(
+                    KeyError
+                ):  # the slots do not have it, as they were just read: `_node_of` says so
+                    await self.nodes_manager.move_slot(first)
             if (is_moving(first) and not is_asking) or redirections > _MOST_AT_ONCE:
                 await asyncio.sleep(_PAUSE)
             node = self._new_master(first) if is_asking else self._node_of(key)
@@ -84,9 +99,14 @@ class ClusterClient(RedisCluster):
     async def ask_each(self, asked: Sequence[tuple[str, Command]]) -> list[Any]:
         """The answers to commands of one key each, wherever that is; an exception for one that failed."""
         answers = await self._ask_masters(asked)
+        # Connections may have died while nobody used them, or with their master, which is replaced.
+        dead = [index for index, answer in enumerate(answers) if isinstance(answer, RedisConnectionError)]
+        if dead:
+            again = await self._ask_masters([asked[index] for index in dead])
+            answers = list((dict(enumerate(answers)) | dict(zip(dead, again, strict=True))).values())
         for index, (key, command) in enumerate(asked):
-            # Others have been redirected; and connections may have died while nobody used them.
-            if isinstance(answers[index], AskError | RedisConnectionError):
+            # A slot that has moved (MOVED is an AskError as well), or whose keys are moving.
+            if isinstance(answers[index], AskError):
                 try:
                     answers[index] = await self.ask(key, command)
                 except FAILURES as error:
@@ -97,7 +117,7 @@ class ClusterClient(RedisCluster):
         await self.initialize()
         groups: dict[str, list[int]] = {}
         for index, (key, _) in enumerate(asked):
-            groups.setdefault(self._node_of(key).name, []).append(index)
+            groups.setdefault(self.master_of(key), []).append(index)
         sent = [self._ask_master([asked[index] for index in group]) for group in groups.values()]
         found: dict[int, Any] = {}
         for group, answers in zip(groups.values(), await asyncio.gather(*sent), strict=True):
@@ -110,8 +130,17 @@ class ClusterClient(RedisCluster):
         except FAILURES as error:
             return [error] * len(asked)
 
+    def master_of(self, key: str) -> str:
+        """The name of the node that has the key, as the slots were last read; "" where no node is known."""
+        nodes = self.nodes_manager.slots_cache.get(self.keyslot(key))
+        return nodes[0].name if nodes else ""
+
     def _node_of(self, key: str) -> ClusterNode:
-        node = self.get_node_from_key(key)
+        try:
+            node = self.get_node_from_key(key)
+        except SlotNotCoveredError:
+            self._initialize = True  # the slots are read again before the next command
+            raise
         assert node is not None  # only a replica may be missing
         return node
 
@@ -149,4 +178,5 @@ class ClusterClient(RedisCluster):
         node.update_active_connections_for_reconnect()
         await node.disconnect_free_connections()
         self.nodes_manager.move_node_to_end_of_cached_nodes(node.name)
+        self._failed_last = node.name
         self._initialize = True

@@ -46,6 +46,7 @@ _CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
         "it is a replica that has lost its master: name the master in store.url",
     ),
     (exceptions.ClusterDownError, "", "the cluster is down: some of its slots have no master"),
+    (exceptions.SlotNotCoveredError, "", "no master of the cluster has the slot of what is asked for"),
     (exceptions.TryAgainError, "", MOVES),
     (exceptions.AskError, "", MOVES),
     (exceptions.ResponseError, "access a non local key", MOVES),

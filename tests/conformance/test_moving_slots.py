@@ -124,6 +124,41 @@ async def test_a_master_that_hangs_refuses_its_own_accounts_alone(
     assert await asyncio.gather(*map(engine.revision, partitions)) == made
 
 
+async def test_a_master_that_hangs_refuses_no_account_of_another_under_steady_traffic(
+    engine: RedisEngine, masters: list[RedisServer]
+) -> None:
+    first, _, third = masters
+    there, here = Move(first, third), Move(first, third)
+    there.begin()
+    there.end()
+    made = await policies(engine, here.partition)
+    await engine.revision(there.partition)
+    slowest = 0.0
+
+    async def answer_here() -> Revision:
+        nonlocal slowest
+        begun = time.monotonic()
+        answer = await engine.revision(here.partition)
+        slowest = max(slowest, time.monotonic() - begun)
+        return answer
+
+    refused: list[asyncio.Task[Revision]] = []
+    answered: list[asyncio.Task[Revision]] = []
+    third.signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    while time.monotonic() < begun + 4.5:
+        refused.append(asyncio.create_task(engine.revision(there.partition)))
+        answered.append(asyncio.create_task(answer_here()))
+        await asyncio.sleep(0.02)
+    refusals = await asyncio.gather(*refused, return_exceptions=True)
+    answers = await asyncio.gather(*answered, return_exceptions=True)
+    third.signal(signal.SIGCONT)
+    assert all(isinstance(one, EngineUnavailable) for one in refusals)
+    assert set(answers) == {made}
+    assert slowest < 1.0  # nor do they wait for it when the slots are read again
+    assert isinstance(await engine.revision(there.partition), Revision)
+
+
 async def policies(engine: RedisEngine, partition: str) -> Revision:
     first = await engine.commit(partition, [Write("policy/allow", b"1"), Write("user/bob", b"1")], None)
     return await engine.commit(partition, [Write("policy/deny", b"1")], first)

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import exceptions
@@ -82,7 +83,7 @@ async def test_a_revision_read_during_a_request_is_answered_by_the_next_request(
 ) -> None:
     redis_server.ask(b"CONFIG RESETSTAT")
     first = asyncio.create_task(engine.revision(HERE))
-    while not engine._revisions._asking_task or engine._revisions._waiting:
+    while not engine._revisions._batches or engine._revisions._batches[""].waiting:
         await asyncio.sleep(0)
     second = asyncio.create_task(engine.revision(HERE))
     assert await asyncio.gather(first, second) == [NEVER_WRITTEN] * 2
@@ -430,3 +431,43 @@ async def test_a_redis_in_protected_mode_is_explained(tmp_path: Path) -> None:
         await engine.fetch(HERE, ["a"])
     await engine.close()
     server.close()
+
+
+class SlowServer(RedisEngine):
+    """It takes its time for each revision."""
+
+    async def _retry_once(self, ask: Any, *arguments: Any) -> Any:
+        async def ask_slowly() -> Any:
+            await asyncio.sleep(len(arguments[-1]) * 0.0004)
+            return await ask(*arguments)
+
+        return await super()._retry_once(ask_slowly)
+
+
+async def test_more_partitions_are_listed_than_are_read_within_one_time_limit(
+    redis_server: RedisServer,
+) -> None:
+    redis_server.ask(
+        b"EVAL \"for i = 1, 3000 do redis.call('ZADD', KEYS[1], 0, 'account/' .. i); "
+        b"redis.call('SET', 'broker:{' .. i .. '}:account/' .. i .. ':revision', '1') end\" 1 broker:partitions"
+    )
+    engine = SlowServer(redis_server.url, os.urandom, timeout=1.0)
+    assert len(await engine.partitions("account/")) == 3000
+    await engine.close()
+
+
+async def test_a_revision_that_is_gone_before_it_is_confirmed_is_not_blamed_on_replicas(
+    redis_server: RedisServer,
+) -> None:
+    class EmptiedServer(RedisEngine):
+        async def _find_unconfirmed(self, partitions: list[str]) -> dict[str, EngineUnavailable]:
+            redis_server.ask(b"FLUSHALL")
+            return await super()._find_unconfirmed(partitions)
+
+    before = RedisEngine(redis_server.url, os.urandom)
+    await commit_times(before, 1, b"1")
+    await before.close()
+    engine = EmptiedServer(redis_server.url, os.urandom, timeout=0.5, replicas=1)
+    with pytest.raises(EngineUnavailable, match=f"the revision of {HERE} was read, and is no longer there"):
+        await engine.revision(HERE)
+    await engine.close()

@@ -17,7 +17,7 @@ import msgspec
 
 from broker.sealing.claims import claims_from_bytes
 from broker.storage.engine import Engine, EngineUnavailable, Write, sessions_partition
-from broker.storage.flush_groups import MOST_ACCOUNTS, groups_of
+from broker.storage.flush_groups import write_groups
 from broker.storage.pauses import Pauses
 from broker.storage.session_records import ListedSession, ListedSessions, UnlistedSessions
 from broker.storage.store import LISTED_SESSIONS, UNLISTED_SESSIONS, Transaction
@@ -71,19 +71,11 @@ class SessionList:
     async def flush(self) -> None:
         """Write the notes; those that cannot be written stay for the next flush. Raises EngineUnavailable."""
         accounts = sorted(self._notes)  # in order they are near one another in the engine
-        failed: list[EngineUnavailable] = []
-        in_a_row = 0
-        for group in groups_of((account, self._notes[account]) for account in accounts):
-            errors = await self._flush_some([account for account, _ in group])
-            failed += errors
-            in_a_row = in_a_row + len(errors) if len(errors) == len(group) else 0
-            if in_a_row >= MOST_ACCOUNTS:
-                break  # else a part of the engine is away, as a master of a cluster
-        if failed:
-            raise failed[0]
+        await write_groups(((account, self._notes[account]) for account in accounts), self._flush_some)
 
-    async def _flush_some(self, accounts: Sequence[str]) -> list[EngineUnavailable]:
+    async def _flush_some(self, group: Sequence[tuple[str, Collection[Note]]]) -> list[EngineUnavailable]:
         """Returns the error of each account whose notes were not written, and stay, or that was not counted."""
+        accounts = [account for account, _ in group]
         taken = {account: self._notes.pop(account) for account in accounts}
         try:
             written, errors = await self._write(taken)

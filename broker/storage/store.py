@@ -91,7 +91,7 @@ from broker.storage.collections import (
     WORKLOAD_SUBJECTS,
 )
 from broker.storage.engine import Conflict, Engine, EngineUnavailable, Write, usage_partition
-from broker.storage.flush_groups import MOST_ACCOUNTS, MOST_ITEMS, groups_of
+from broker.storage.flush_groups import MOST_ITEMS, write_groups
 from broker.storage.last_accessed import LAST_ACCESSED_SECONDS
 from broker.storage.lines import Batch, Lines, Turn
 from broker.storage.pauses import Pauses
@@ -307,16 +307,7 @@ class Store:
         """
         now = self._clock()
         await self._forget_flushed(now, interval)
-        failed: list[EngineUnavailable] = []
-        in_a_row = 0
-        for group in groups_of(_in_parts(await self._unflushed())):
-            errors = await self._flush_some(group, now)
-            failed += errors
-            in_a_row = in_a_row + len(errors) if len(errors) == len(group) else 0
-            if in_a_row >= MOST_ACCOUNTS:
-                break  # else a part of the engine is away, as a master of a cluster
-        if failed:
-            raise failed[0]
+        await write_groups(_in_parts(await self._unflushed()), lambda group: self._flush_some(group, now))
 
     async def _unflushed(self) -> list[tuple[str, Marks]]:
         """Accounts and their marks that have to be written; accounts in order are near one another in the engine."""

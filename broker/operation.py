@@ -278,7 +278,7 @@ def find_operation(service: str, name: str) -> Operation:
     declared = OPERATIONS.get((service, name))
     if declared is None:
         raise not_implemented(
-            f"The broker does not implement {service}:{name} yet. The README's table lists what works."
+            f"The broker does not implement {service}:{name} yet. broker/README.md lists what works."
         )
     return declared
 

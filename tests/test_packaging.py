@@ -64,6 +64,7 @@ def test_the_wheel_has_every_file_that_is_no_source(wheel: Path):
         "share/broker/config/demo.yaml",
         "share/broker/config/broker.toml",
         "share/broker/config/aws-models/sts/2011-06-15/service-2.sdk-extras.json",
+        "share/broker/broker/README.md",
         "share/broker/deploy/README.md",
         "share/broker/deploy/systemd/broker.service",
     } <= shared

@@ -75,14 +75,18 @@ def promise_session(
     store: Transaction, approval: Approval, client_hash: str, client_name: str, until: int
 ) -> None:
     """The client may fetch tokens until then, unless the session is ended before."""
-    promised = SsoSession(
+    promised = _without_tokens(approval, client_hash, client_name)
+    store.put(SSO_SESSIONS, approval.session_id[:2], promised, key=approval.session_id, expires_at=until)
+
+
+def _without_tokens(approval: Approval, client_hash: str, client_name: str) -> SsoSession:
+    return SsoSession(
         approval=approval,
         client_hash=client_hash,
         client_name=client_name,
         access_token_hash=b"",
         access_ends_at=0,
     )
-    store.put(SSO_SESSIONS, approval.session_id[:2], promised, key=approval.session_id, expires_at=until)
 
 
 async def take_promised(store: Transaction, approval: Approval) -> None:
@@ -115,13 +119,7 @@ def begin_session(
     is_refreshable: bool,
 ) -> Tokens:
     """Raises InvalidGrantException where the sign-in has ended meanwhile."""
-    session = SsoSession(
-        approval=approval,
-        client_hash=client_hash,
-        client_name=client_name,
-        access_token_hash=b"",
-        access_ends_at=0,
-    )
+    session = _without_tokens(approval, client_hash, client_name)
     return _with_new_tokens(store, session, entropy, now, is_refreshable=is_refreshable)
 
 

@@ -9,7 +9,8 @@ pages     the server's CPU milliseconds of a request, or of a whole listing, in 
 writers   writes in one account (PutUserPolicy, each client of a user of its own) by 1 and 32 clients, and by 32
           in 32 accounts: writes a second, and milliseconds until the answer: median, 99th percentile, slowest. With
           one and two workers. Refusals are counted.
-create    CreateUser in the largest account, one client: milliseconds until the answer, with one and two workers.
+create    CreateUser in the largest account, 1 and 32 clients, all of whom change the account's counts; with one and two
+          workers.
 beside    GetCallerIdentity of another account, alone and beside one client that reads the largest account's details.
 shared    AssumeRole of a hundred roles by eight callers of the account of 1,000 users, alone and beside one client that
           writes a policy of a user of the same account WRITES_A_SECOND times a second: the server's CPU of the
@@ -304,6 +305,11 @@ def _writes(account: BenchAccount, user: int) -> Iterator[bytes]:
         yield account.request("PutUserPolicy", **parameters)
 
 
+def _creations(account: BenchAccount) -> Iterator[bytes]:
+    mark = secrets.token_hex(3)
+    return (account.request("CreateUser", UserName=f"{mark}-{number}") for number in count())
+
+
 def measure_writers(store: str, folder: Path, workers: int, seconds: float) -> None:
     with serve(store, folder, workers) as server:
         one = BenchAccount(server, 1)
@@ -323,10 +329,10 @@ def measure_writers(store: str, folder: Path, workers: int, seconds: float) -> N
 def measure_create(store: str, folder: Path, workers: int, seconds: float) -> None:
     with serve(store, folder, workers) as server:
         full = BenchAccount(server, len(SIZES) - 1)
-        mark = secrets.token_hex(3)
-        client = Client(full.request("CreateUser", UserName=f"{mark}-{number}") for number in count())
-        asyncio.run(_run(server, [client], seconds))
-        report(f"CreateUser, {workers} workers", [client], seconds)
+        for number_of_clients in (1, CLIENTS):
+            clients = [Client(_creations(full)) for _ in range(number_of_clients)]
+            asyncio.run(_run(server, clients, seconds))
+            report(f"CreateUser, {workers} workers, clients: {number_of_clients}", clients, seconds)
 
 
 def measure_beside(store: str, folder: Path, seconds: float) -> None:

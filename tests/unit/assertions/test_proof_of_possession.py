@@ -124,9 +124,9 @@ def test_a_key_that_is_not_of_the_curve_or_is_private_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "a.b.c", "." * 30_000])
 def test_what_is_no_token_is_refused(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     failed_check(text)
-    assert time.perf_counter() - begun < 0.1
+    assert time.process_time() - begun < 0.1
 
 
 def test_another_type_of_token_is_no_proof() -> None:

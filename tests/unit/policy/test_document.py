@@ -514,9 +514,9 @@ def test_white_space_does_not_count_towards_the_size() -> None:
     ids=["brackets", "objects", "open string", "brackets in a string", "spaces"],
 )
 def test_hostile_documents_are_refused_quickly(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     refusal(text)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 ELEMENTS = st.sampled_from(["Version", "Statement", "Effect", "Action", "Principal", "x"])

@@ -124,9 +124,9 @@ def test_a_pattern_that_is_no_arn_cannot_be_compiled_as_one(pattern: str) -> Non
 )
 def test_a_thousand_wildcards_stay_linear(pattern: str, text: str) -> None:
     matcher = compile_resource_glob(parse_glob(pattern))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert matcher(text) is False
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_patterns_are_made_into_no_regular_expressions() -> None:

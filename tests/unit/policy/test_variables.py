@@ -70,6 +70,6 @@ def test_variables_keep_their_spelling_for_those_who_list_them() -> None:
 
 @pytest.mark.parametrize("text", ["${" * 60_000, "${a,'" * 20_000, "${a" + " " * 100_000, "${a, " * 30_000])
 def test_open_variables_are_scanned_in_linear_time(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     parse_template(text, wildcards=True, variables=True)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1

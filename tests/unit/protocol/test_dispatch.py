@@ -52,6 +52,6 @@ def test_a_client_without_an_accept_header_gets_xml() -> None:
 
 @pytest.mark.parametrize("part", [",", ";", "a/b;q=1,", "application/json;a=b;"])
 def test_a_header_of_many_media_ranges_costs_no_more_than_another(part: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     prefers_json(part * (LONGEST_HEADER // len(part)))
-    assert time.perf_counter() - begun < 0.01
+    assert time.process_time() - begun < 0.01

@@ -1,6 +1,7 @@
 """Whether the memory of a broker stays flat for hours: a mixed load at a fixed rate, and what is in memory each minute.
 
-The store has 1,000 accounts (--accounts) with 20 roles each (scripts/bench/populate.py); one worker serves it, from SQLite or Redis.
+The store has 1,000 accounts (--accounts) with 20 roles each (scripts/bench/populate.py); one worker serves it, from
+SQLite or Redis.
 
 mixed      AssumeRole of roles drawn evenly, GetCallerIdentity by keys and by the sessions that were assumed, IAM's
            readings by page and by name, policies of roles that are written.

@@ -19,8 +19,6 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from tests.ports import free_port
-
 AUDIENCE = "pods.eks.amazonaws.com"
 
 
@@ -91,7 +89,7 @@ class ApiServer:
         _write_certificate(certificate, key)
         self.authority = certificate.read_text()
         self._cluster = cluster
-        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)

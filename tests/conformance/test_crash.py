@@ -154,7 +154,7 @@ async def test_an_unreachable_redis_is_reported_quickly_and_nothing_is_answered_
     with pytest.raises(EngineUnavailable) as refused:
         await engine.commit("global", [Write("a", b"2")], None)
     assert not isinstance(refused.value, OutcomeUnknown)  # it was never sent
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2, "no question waited for a time limit"
     mortal_redis.start()
     assert await engine.get("global", "a") == b"1"
     await engine.close()

@@ -198,17 +198,20 @@ async def test_a_page_may_begin_behind_a_key_that_was_deleted_or_is_outside_of_t
     assert await engine.scan(HERE, "a/", after="b") == []
 
 
-async def test_an_expired_record_is_absent_everywhere(engine: Engine) -> None:
+async def test_an_expired_record_is_absent_everywhere_and_one_that_expires_later_is_there(
+    engine: Engine,
+) -> None:
     soon = time.time() + 0.2
     await engine.commit(
-        HERE, [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon)], NEVER_WRITTEN
+        HERE,
+        [Write("a", b"1", soon), Write("b", b"2"), Write("c", b"3", soon), Write("d", b"4", soon + 60)],
+        NEVER_WRITTEN,
     )
-    assert await engine.get(HERE, "a") == b"1"
-    assert len(await engine.scan(HERE, "")) == 3
     await asyncio.sleep(0.3)
     assert await engine.get(HERE, "a") is None
+    assert await engine.get(HERE, "d") == b"4"
     assert await engine.fetch(HERE, ["a", "b"]) == (await engine.revision(HERE), [None, b"2"])
-    assert await engine.scan(HERE, "") == [("b", b"2")]
+    assert await engine.scan(HERE, "") == [("b", b"2"), ("d", b"4")]
     assert await engine.scan(HERE, "", limit=1) == [("b", b"2")]
 
 

@@ -24,10 +24,11 @@ from broker.storage.store import (
     Store,
     Transaction,
 )
+from tests.moments import AHEAD
 from tests.unit.cheap_passwords import CHEAP
 
 ACCOUNT = "111122223333"
-NOW = 1_800_000_000.0
+NOW = AHEAD
 DAY = 24 * 3600
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.1"
 RIGHT, WRONG = "Right-Password-1", "Wrong-Password-1"

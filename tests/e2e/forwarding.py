@@ -89,7 +89,7 @@ def running(command: list[str], folder: Path, address: str, **environment: str) 
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 @contextmanager

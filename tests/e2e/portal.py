@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.e2e.conftest import ROOT, Account, Server
 from tests.ports import free_port
@@ -108,6 +108,19 @@ def sign_in(page: Page, origin: str, account: str, user_name: str | None, passwo
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_load_state()
+
+
+def roles_on(page: Page) -> list[str]:
+    """The names of the roles that the page offers. Its address is there before its rows are."""
+    page.wait_for_load_state()
+    return page.locator(".row-name a").all_inner_texts()
+
+
+def copied(page: Page, button: Locator) -> str:
+    """What a button copies. The browser does it after the click, and the page says when it is done."""
+    button.click()
+    expect(page.locator("#announcer")).not_to_be_empty()
+    return str(page.evaluate("navigator.clipboard.readText()"))
 
 
 def shoot(page: Page, name: str) -> Path:

@@ -17,7 +17,6 @@ import pytest
 from tests.e2e.conftest import CLI_1, REACHES_LOOPBACK, REGION, Keys, Server
 from tests.e2e.scenes import allow, new_role, records, refused, written_in
 from tests.guide import ACCOUNT, pages
-from tests.ports import free_port
 
 AMAZON, FACEBOOK = "www.amazon.com", "graph.facebook.com"
 OWN_APP, OTHER_APP = "amzn1.application.own", "amzn1.application.other"
@@ -61,7 +60,7 @@ class Providers:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", free_port()), Answers)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
         self.port = server.server_port
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from broker.storage.resource_records import ForeignResource
 from broker.storage.store import FOREIGN_RESOURCES, Transaction
 from tests.e2e.conftest import REGION, Account, Keys
-from tests.e2e.portal import Client, PortalServer, person, sign_in
+from tests.e2e.portal import Client, PortalServer, copied, person, sign_in
 from tests.e2e.scenes import (
     allow,
     assume,
@@ -96,8 +96,7 @@ def test_a_person_creates_a_user_in_a_group_with_a_key_and_deletes_it_again(worl
     page.get_by_role("button", name="Add to group").click()
     expect(page.get_by_role("link", name="operators")).to_be_visible()
     page.get_by_role("button", name="Create access key").click()
-    page.get_by_role("button", name="Copy secret").click()
-    secret = page.evaluate("navigator.clipboard.readText()")
+    secret = copied(page, page.get_by_role("button", name="Copy secret"))
     assert len(secret) == 40
     assert secret not in json.dumps(records(world.server))
     (key,) = iam.list_access_keys(UserName="erika")["AccessKeyMetadata"]
@@ -736,8 +735,8 @@ def test_text_of_others_is_shown_in_the_console_and_never_run(world: World, page
     page.get_by_role("link", name="Show as").click()
     expect(page.locator("#declaration")).to_contain_text("<script>alert(1)</script>")
     expect(page.locator("#commands")).to_contain_text("aws iam put-role-policy --role-name hostile")
-    page.get_by_role("button", name="Copy declaration").click()
-    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#declaration").text_content()
+    declaration = copied(page, page.get_by_role("button", name="Copy declaration"))
+    assert declaration == page.locator("#declaration").text_content()
     page.goto(f"{world.console}/roles/hostile/inline/scripted")
     expect(page.get_by_label("Policy document")).to_contain_text("<script>alert(1)</script>")
     expect(page.locator("#findings")).to_contain_text("<script>alert(1)</script>")

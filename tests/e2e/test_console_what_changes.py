@@ -77,6 +77,7 @@ def ask(page: Page, world: World, *statements: dict[str, Any]) -> None:
     page.get_by_label("Policy document").fill(document(*statements))
     page.get_by_role("button", name="What would change?").click()
     expect(page.get_by_role("heading", name="What would change", exact=True)).to_be_visible()
+    page.wait_for_load_state()  # the heading comes before its rows
 
 
 def rows(page: Page, label: str = "Requests that would be answered otherwise") -> list[list[str]]:

@@ -24,7 +24,6 @@ from tests.e2e.conftest import CLI_1, REACHES_LOOPBACK, REGION, ROOT, Keys, Serv
 from tests.e2e.scenes import allow, new_role, records_of, written_in
 from tests.guide import ACCOUNT as GUIDED_ACCOUNT
 from tests.guide import pages
-from tests.ports import free_port
 
 PROVIDER, ACTION, ACCOUNT = "tokens.example.com", "sts:AssumeRoleWithCustomToken", "123456789012"
 DENIED = f"Not authorized to perform {ACTION}"
@@ -67,7 +66,7 @@ class Plugin:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", free_port()), Answers)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
         self.port = server.server_port
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

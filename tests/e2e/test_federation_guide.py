@@ -171,7 +171,7 @@ def answering(
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)

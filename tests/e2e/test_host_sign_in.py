@@ -110,7 +110,7 @@ def test_a_person_signs_in_and_arrives_at_the_page_that_she_asked_for(scene: Sce
         # And she is signed out everywhere at once.
         page.goto(f"{scene.server.origin}/access")
         page.get_by_role("button", name="Sign out").first.click()
-        page.wait_for_load_state()
+        expect(page).to_have_url(f"{scene.server.origin}/sign-in")
         page.goto(f"http://{scene.host}{ORDER}")
         assert page.url.startswith(f"{scene.server.origin}/sign-in")
 

@@ -167,11 +167,11 @@ def test_slow_answers_are_not_waited_for_and_keep_nobody_else_waiting(
         sts = scene.server.client("sts", scene.account.root)
         asked = time.monotonic()
         sts.get_caller_identity()
-        assert time.monotonic() - asked < 1
+        assert time.monotonic() - asked < LONGEST_WAIT / 2
         assert not any(reason.done() for reason in reasons)
         for reason in reasons:
             assert f"did not answer within {LONGEST_WAIT:g} seconds" in reason.result()
-        assert time.monotonic() - began < LONGEST_WAIT + 2
+        assert time.monotonic() - began < 1.8 * LONGEST_WAIT, "not one after the other"
 
 
 @pytest.mark.parametrize(

@@ -214,9 +214,10 @@ RECORDED_SYNCS = """
 import os, time
 _fdatasync = os.fdatasync
 def recorded_fdatasync(descriptor):
+    begun = time.time()
     _fdatasync(descriptor)
     with open(os.environ["RECORDED_SYNCS"], "a") as file:
-        file.write(f"{time.time()} {os.readlink(f'/proc/self/fd/{descriptor}')}\\n")
+        file.write(f"{begun} {time.time()} {os.readlink(f'/proc/self/fd/{descriptor}')}\\n")
 os.fdatasync = recorded_fdatasync
 """
 
@@ -245,8 +246,10 @@ def test_a_record_is_on_the_disk_when_the_setting_says(
             if within is None:
                 assert syncs == []
                 continue
-            assert syncs[-1][1] == str(tmp_path / "audit.jsonl")
-            assert float(syncs[-1][0]) <= answered + within
+            begun, ended, file = syncs[-1]
+            assert file == str(tmp_path / "audit.jsonl")
+            # How long the disk takes is its own affair, where nobody waits for it.
+            assert float(ended if sync == "each" else begun) <= answered + within
     assert len(records(server)) == 3
 
 

@@ -422,7 +422,7 @@ def test_a_directory_that_does_not_answer_holds_up_nothing_else(start: Start) ->
             while time.monotonic() < began + 1.5:
                 asking = time.monotonic()
                 assert asked(server, "", "")[0] == 400
-                assert time.monotonic() - asking < 0.5
+                assert time.monotonic() - asking < 1
             codes = [texts(login.result()[1])["Code"] for login in logins]
         assert time.monotonic() - began < 6
     assert codes.count("ServiceUnavailable") == 18  # two run, sixteen wait
@@ -439,7 +439,7 @@ def test_a_directory_that_never_comes_to_an_end_is_left(start: Start, drip: byte
         refusal, reason = denied(server, "carol", PASSWORD, RoleArn=role_arn("reader"))
         assert refusal == AWAY
         assert "in time" in reason or "timed out" in reason or "more than" in reason
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
 
 
 @contextmanager

@@ -1,16 +1,17 @@
 """What was done is recorded as done, what was not as failed, and what nobody can know as unknown."""
 
 import fcntl
+import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from tests.conditions import wait_until
 from tests.e2e.conftest import Account, Server
 from tests.e2e.raw_requests import VERSIONS, Answer, raw_request
 from tests.e2e.scenes import records, records_of
@@ -117,7 +118,7 @@ def test_a_broker_that_stops_records_what_becomes_of_a_deed_that_waits(
             fcntl.flock(lock, fcntl.LOCK_EX)
             asking = threading.Thread(target=ask_in_vain, args=(server, account))
             asking.start()
-            time.sleep(0.5)
+            wait_until(lambda: is_waited_for(lock))
             assert server.process is not None
             server.process.send_signal(signal.SIGTERM)
             asking.join()
@@ -131,6 +132,12 @@ def test_a_broker_that_stops_records_what_becomes_of_a_deed_that_waits(
         assert "it was withdrawn" in record["errorMessage"]
     with server.running():
         assert ask(server, account, "GetUser").status == (200 if is_let_go else 404)
+
+
+def is_waited_for(lock: IO[str]) -> bool:
+    """Whether some process waits for the lock on this file; proc(5): `->` marks those that wait."""
+    inode = os.fstat(lock.fileno()).st_ino
+    return any("->" in line and f":{inode} " in line for line in Path("/proc/locks").read_text().splitlines())
 
 
 def ask_in_vain(server: Server, account: Account) -> None:

@@ -12,13 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.portal import (
-    PASSWORD,
-    Client,
-    PortalServer,
-    person,
-    sign_in,
-)
+from tests.e2e.portal import PASSWORD, Client, PortalServer, copied, person, roles_on, sign_in
 from tests.e2e.scenes import Phone, allow, new_role, new_user, records, trust
 from tests.e2e.test_tls import Authority
 from tests.redis_server import RedisServer
@@ -75,10 +69,6 @@ def made_world(server: PortalServer) -> World:
 def page(browser: Browser) -> Iterator[Page]:
     with person(browser, permissions=["clipboard-read", "clipboard-write"]) as opened:
         yield opened
-
-
-def roles_on(page: Page) -> list[str]:
-    return page.locator(".row-name a").all_inner_texts()
 
 
 def last_sign_in(server: Server, outcome: str) -> dict[str, Any]:
@@ -139,10 +129,8 @@ def test_copied_credentials_are_used_by_boto3_and_leave_the_record_of_assume_rol
     page.get_by_role("button", name=f"Get credentials of {READER}").click()
     expect(page.get_by_role("timer")).to_have_text(re.compile(r"(59:\d\d|1:00:00)"))
     expect(page.locator("#text-bash")).not_to_be_visible()
-    page.locator(".form:visible").get_by_role("button", name="Copy").click()
-    expect(page.locator(".form:visible").get_by_role("button", name="Copied")).to_be_visible()
-    copied = page.evaluate("navigator.clipboard.readText()")
-    values = dict(re.findall(r"^export (AWS_\w+)='([^']*)'$", copied, re.MULTILINE))
+    text = copied(page, page.locator(".form:visible").get_by_role("button", name="Copy"))
+    values = dict(re.findall(r"^export (AWS_\w+)='([^']*)'$", text, re.MULTILINE))
     session = boto3.session.Session(
         values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"], values["AWS_SESSION_TOKEN"], "eu-west-1"
     )

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account
-from tests.e2e.portal import Client, PortalServer, person
+from tests.e2e.portal import Client, PortalServer, person, roles_on
 from tests.e2e.scenes import allow, new_role, records, trust
 from tests.identity_providers.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, Slapd, group
 
@@ -76,10 +76,6 @@ def sign_in(page: Page, scene: Scene, user_name: str, password: str) -> None:
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_load_state()
-
-
-def roles_on(page: Page) -> list[str]:
-    return page.locator(".row-name a").all_inner_texts()
 
 
 def sign_ins(scene: Scene, outcome: str) -> list[dict[str, Any]]:

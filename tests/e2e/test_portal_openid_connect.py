@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
 from tests.e2e.looks import look_at
-from tests.e2e.portal import Client, person, sign_in
+from tests.e2e.portal import Client, person, roles_on, sign_in
 from tests.e2e.portal_federation import LABEL, TESTER, Scene, openid_scene, sign_in_at_provider
 from tests.e2e.scenes import allow, new_role, new_user, records
 
@@ -28,10 +28,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def page(browser: Browser) -> Iterator[Page]:
     with person(browser, permissions=["clipboard-read", "clipboard-write"]) as opened:
         yield opened
-
-
-def roles_on(page: Page) -> list[str]:
-    return page.locator(".row-name a").all_inner_texts()
 
 
 def newest(server: Server, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lxml import etree
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Account, Server
-from tests.e2e.portal import Answer, Client, PortalServer, person
+from tests.e2e.portal import Answer, Client, PortalServer, person, roles_on
 from tests.e2e.saml import trust
 from tests.e2e.scenes import allow, new_role, new_user, records, refused
 from tests.identity_providers.browser import Form
@@ -110,10 +110,6 @@ def made_scene(server: PortalServer, provider: SamlProvider, first: Account, sec
     provider.add_user("anna", User("her password", aws_attributes(offered, ANNA, tags={"team": "blue"})))
     provider.add_user("short", User("a password", aws_attributes(offered, "short", duration=900)))
     return Scene(server, provider, first, second, arns)
-
-
-def roles_on(page: Page) -> list[str]:
-    return page.locator(".row-name a").all_inner_texts()
 
 
 def newest(server: Server, name: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Proxy:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(30)
 
     def send(
         self, method: str, target: str, source: str, body: bytes = b"", headers: dict[str, str] | None = None

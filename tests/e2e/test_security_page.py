@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from broker.sealing.totp import STEP_SECONDS, totp
 from tests.e2e.conftest import Account
-from tests.e2e.portal import PASSWORD, Client, PortalServer, person, sign_in
+from tests.e2e.portal import PASSWORD, Client, PortalServer, copied, person, sign_in
 from tests.e2e.scenes import allow, new_role, new_user, records, trust
 
 
@@ -72,6 +72,7 @@ def test_a_device_is_enrolled_with_its_picture_and_asked_for_at_the_next_sign_in
     page.get_by_label("Name of the device").fill("erins-phone")
     page.get_by_role("button", name="Add a device").click()
     picture = page.get_by_role("img", name="QR code for the app")
+    page.wait_for_load_state()  # it has no size before
     assert picture.evaluate("image => image.naturalWidth") > 100
     page.get_by_text("Enter the key by hand instead").click()
     seed = b32decode(page.locator(".seed").inner_text())
@@ -116,8 +117,7 @@ def test_an_access_key_is_made_used_switched_off_and_deleted(
     open_security(page, server, home, "gina")
     page.get_by_role("button", name="Create access key").click()
     key_id = page.locator("#new-key-id").inner_text()
-    page.get_by_role("button", name="Copy secret").click()
-    secret = page.evaluate("navigator.clipboard.readText()")
+    secret = copied(page, page.get_by_role("button", name="Copy secret"))
     session = boto3.session.Session(key_id, secret, region_name="eu-west-1")
     arn = session.client("sts", endpoint_url=server.url).get_caller_identity()["Arn"]
     assert arn == f"arn:aws:iam::{home.account_id}:user/gina"

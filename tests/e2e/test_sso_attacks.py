@@ -183,7 +183,7 @@ def test_a_code_is_bound_to_its_client(known: Registered, alice: Client, server:
 def test_a_client_is_its_secret(known: Registered, server: PortalServer, alice: Client) -> None:
     other = register(server)
     code = code_in(decide(alice, known.authorize()))
-    for secret in (other.secret, known.client_id, "", known.secret[:-2] + "AA"):
+    for secret in (other.secret, known.client_id, "", known.secret[:-4] + "AAAA"):
         with refused_with(known.oidc, "InvalidClientException"):
             known.trade(code, clientSecret=secret or "x")
 

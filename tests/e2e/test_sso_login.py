@@ -166,6 +166,7 @@ def allow_in(page: Page, team: Team, url: str, client: str = "botocore-client-te
     page.get_by_label("User name").fill("alice")
     page.get_by_label("Password", exact=True).fill("correct horse 7 Battery")
     page.get_by_role("button", name="Sign in").click()
+    page.wait_for_load_state()
     if page.get_by_role("button", name="Continue").count():
         page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text(client)).to_be_visible()

@@ -19,7 +19,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.e2e.conftest import Account, Server
 from tests.e2e.raw_requests import WHO_AM_I, raw_request
 from tests.e2e.scenes import records
-from tests.ports import free_port
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -56,19 +55,19 @@ class Collector:
 
 @contextmanager
 def running(collector: Collector) -> Iterator[Collector]:
-    loop, port = asyncio.new_event_loop(), free_port()
+    loop = asyncio.new_event_loop()
     application = web.Application()
     application.router.add_post("/below/v1/{signal}", collector.take)
     runner = web.AppRunner(application, access_log=None)
 
     async def begin() -> None:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
-    collector.url = f"http://127.0.0.1:{port}/below"
+    collector.url = f"http://127.0.0.1:{runner.addresses[0][1]}/below"
     try:
         yield collector
     finally:

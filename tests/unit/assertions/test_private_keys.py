@@ -56,11 +56,11 @@ def test_an_endless_key_is_refused_before_it_costs_anything() -> None:
     """The library looks for a minute whether the numbers of such a key are primes."""
     first, second = (1 << 8190) + 3, (1 << 8190) + 7
     pem = rsa_pem(first * second, 65537, 3, first, second, 1, 1, 1)
-    began = time.perf_counter()
+    began = time.process_time()
     for judge in (load_private_key, require_private_key):
         with pytest.raises(ValueError, match=r"bits|PEM"):
             judge(pem)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_numbers_that_do_not_belong_together_are_no_key() -> None:

@@ -89,11 +89,11 @@ def test_a_key_that_cannot_be_read_is_refused_without_being_quoted() -> None:
 
 
 def test_a_long_text_is_refused_in_time_that_is_in_proportion_to_its_length() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for hostile in ("-----BEGIN CERTIFICATE-----" * 70_000, "-----END CERTIFICATE-----" * 70_000):
         with pytest.raises(BrokenCertificate):
             check_server_certificate(SERVER.pem, SERVER.private_pem, hostile, NOW)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(st.integers(0, len(SERVER.pem) - 1), st.text("AZaz09+/=-\n \x00é", min_size=1, max_size=3))

@@ -36,22 +36,19 @@ def test_what_a_worker_writes_late_into_a_renamed_file_is_followed_too(tmp_path:
     path = tmp_path / "audit.jsonl"
     late, quick = Journal(path), Journal(path)
     late.write(event("First"))
+    lines = tail_lines(path, 1, follow=True)
+    seen = names([next(lines)])
 
     def write() -> None:
-        time.sleep(0.4)
         path.rename(tmp_path / "audit.jsonl.1")
         quick._proven.file._until_check = 0  # it is the one that looks first
         quick.write(event("New"))
-        time.sleep(0.6)
+        time.sleep(0.4)
         late.write(event("Late"))
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = []
-    for line in tail_lines(path, 1, follow=True):
-        seen.append(json.loads(line)["eventName"])
-        if len(seen) == 3:
-            break
+    seen += names([next(lines) for _ in range(2)])
     writer.join()
     assert seen == ["First", "Late", "New"]
 
@@ -67,9 +64,11 @@ def test_what_is_written_is_followed_across_rotations(tmp_path: Path, pause: flo
     path = tmp_path / "audit.jsonl"
     wanted = [f"Event{number:03d}" for number in range(200)]
     journal = Journal(path, maximum_size=4096, keep=200)
+    journal.write(event("First"))
+    lines = tail_lines(path, 1, follow=True)
+    assert names([next(lines)]) == ["First"]
 
     def write() -> None:
-        time.sleep(0.4)
         for name in wanted:
             journal.write(event(name))
             time.sleep(pause)
@@ -77,11 +76,7 @@ def test_what_is_written_is_followed_across_rotations(tmp_path: Path, pause: flo
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = []
-    for line in tail_lines(path, 0, follow=True):
-        seen.append(json.loads(line)["eventName"])
-        if seen[-1] == wanted[-1]:
-            break
+    seen = names([next(lines) for _ in wanted])
     writer.join()
     assert seen == wanted
     assert len(list(tmp_path.glob("audit.jsonl.*"))) >= 2

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import resource
 import shutil
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 from broker.audit.event import Event, UserIdentity, begin_event, recordable, shortened
 from broker.audit.journal import Journal, JournalUnavailable, Sync
+from tests.conditions import until
 
 
 def event(number: int) -> Event:
@@ -291,15 +292,17 @@ def test_a_text_is_shortened_to_a_kilobyte_of_whole_characters():
 class Disk:
     """What reaches the disk itself, in order: appends as they are written, syncs as they end."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.syncs = 0
         self.fails = False
-        self._seconds = seconds
+        self.is_syncing = threading.Event()
+        self.turns: threading.Semaphore | None = None  # where it is given, each sync takes one to end
         self._fdatasync = os.fdatasync
         monkeypatch.setattr(os, "fdatasync", self.sync)
 
     def sync(self, descriptor: int) -> None:
-        time.sleep(self._seconds)
+        self.is_syncing.set()
+        assert self.turns is None or self.turns.acquire(timeout=30)
         if self.fails:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self._fdatasync(descriptor)
@@ -321,17 +324,21 @@ async def test_with_each_a_record_is_on_the_disk_when_record_returns(
 async def test_records_that_are_written_while_the_disk_is_busy_share_the_next_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    disk = Disk(monkeypatch, seconds=0.1)
+    disk = Disk(monkeypatch)
+    disk.turns = threading.Semaphore(0)
     journal = Journal(tmp_path / "audit.jsonl", sync=Sync.EACH)
     first = asyncio.create_task(journal.record(event(0)))
-    await asyncio.sleep(0.03)
+    await until(disk.is_syncing.is_set)
     others = [asyncio.create_task(journal.record(event(number))) for number in range(1, 50)]
     await asyncio.sleep(0.03)
     assert not any(one.done() for one in (first, *others)), "the loop runs on meanwhile"
+    disk.turns.release()
     await first
     assert not any(one.done() for one in others), "what was written during a sync is not known to be in it"
+    disk.turns.release()
     await asyncio.gather(*others)
     assert disk.syncs == 2
+    disk.turns = None
     journal.close()
 
 

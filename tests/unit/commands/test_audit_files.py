@@ -16,7 +16,8 @@ def test_the_files_of_the_journal_are_shown_with_what_becomes_of_them(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ages = {"audit.jsonl": 0, "audit.jsonl.1": 10, "audit.jsonl.2": 40, "audit.jsonl.3": 50}
-    journal(tmp_path, ages, int(time.time()))
+    now = int(time.time())
+    journal(tmp_path, ages, now)
     os.link(tmp_path / "audit.jsonl.3", tmp_path / "undelivered")
     rows = [json.loads(line) for line in run("audit", "files", "--json").shown.splitlines()]
     assert {row["state"] for row in rows if row["bytes"]} == {"current", "kept", "undelivered"}
@@ -27,5 +28,5 @@ def test_the_files_of_the_journal_are_shown_with_what_becomes_of_them(
     found = {line.split()[0].rpartition("/")[2]: line.rstrip() for line in lines}
     assert found["audit.jsonl"].endswith("current") and found["audit.jsonl.2"].endswith("expired")
     assert found["audit.jsonl.3"].endswith("undelivered")
-    until = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 20 * DAY))
+    until = time.strftime("%Y-%m-%d", time.gmtime(now + 20 * DAY))
     assert f"kept until {until}" in found["audit.jsonl.1"]

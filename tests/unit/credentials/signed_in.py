@@ -10,8 +10,9 @@ from broker.config import load_settings
 from broker.names.secret import SecretKey
 from broker.storage.portal_records import IamUserIdentity, PortalSession
 from broker.storage.store import Store
+from tests.moments import AHEAD
 
-NOW = 1_800_000_000.0
+NOW = AHEAD
 entropy = secrets.token_bytes
 
 

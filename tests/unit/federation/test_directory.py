@@ -72,7 +72,7 @@ async def test_a_login_that_hangs_times_out_and_logins_beyond_the_queue_are_refu
     directory, began = logins(hang, timeout_seconds=0, logins_at_a_time=1), time.monotonic()
     with pytest.raises(DirectoryUnavailable):
         await directory.log_in("alice", "x", "192.0.2.1", Checks())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert [await tried(directory) for _ in range(2)] == ["DirectoryUnavailable"] * 2
     hanging.set()
     directory.close()

@@ -91,8 +91,9 @@ async def test_a_slow_answer_is_not_waited_for(
 
 
 async def test_a_compressed_answer_is_not_decompressed(host: Host, make_fetcher: MakeFetcher) -> None:
+    body = gzip.compress(b" " * (64 << 20))
+
     async def bomb(request: web.Request) -> web.Response:
-        body = gzip.compress(b" " * (64 << 20))
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
     host.handlers["/a"] = bomb

@@ -1,12 +1,11 @@
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy.patterns import compile_arn_glob, compile_glob, compile_resource_glob, parse_glob
-from tests.growth import called
+from tests.growth import called, cpu_seconds
 
 TEXTS = st.text(alphabet="ab:/", max_size=12)
 PATTERNS = st.text(alphabet="ab:/*?", max_size=10)
@@ -124,9 +123,8 @@ def test_a_pattern_that_is_no_arn_cannot_be_compiled_as_one(pattern: str) -> Non
 )
 def test_a_thousand_wildcards_stay_linear(pattern: str, text: str) -> None:
     matcher = compile_resource_glob(parse_glob(pattern))
-    begun = time.perf_counter()
     assert matcher(text) is False
-    assert time.perf_counter() - begun < 0.5
+    assert cpu_seconds(lambda: matcher(text)) < 0.5
 
 
 def test_patterns_are_made_into_no_regular_expressions() -> None:

@@ -16,9 +16,10 @@ from broker.portal.dependencies import Portal
 from broker.storage.records import Account, User
 from broker.storage.store import ACCOUNTS, USERS, Transaction
 from broker.web.metrics import Metrics
+from tests.moments import AHEAD
 
 ACCOUNT = "111111111111"
-NOW = 1_800_000_000.0
+NOW = AHEAD
 
 
 class World:

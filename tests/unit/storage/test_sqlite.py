@@ -246,7 +246,7 @@ async def test_closing_does_not_wait_for_another_process_for_ever(
     engine = SqliteEngine(tmp_path / "store.db", time.time, os.urandom)
     made = await engine.commit("global", [Write("a", b"1")], None)
     with held_lock(tmp_path / "store.db"):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await engine.close()
         with pytest.raises(EngineUnavailable, match="closed"):
             await engine.commit("global", [], None)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from broker.web import connection as limits
 from broker.web.http import LimitExceeded, Request, Response
 from broker.web.server import Server
+from tests.conditions import until
 
 MAXIMUM = 10_000
 
@@ -267,6 +268,7 @@ async def test_pipelined_requests_are_answered_in_order(served: RunningServer):
     served.handler.may_answer.clear()
     peer = await served.peer()
     peer.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: here\r\n\r\n" % number for number in range(20)))
+    await until(lambda: served.handler.received)
     await asyncio.sleep(0.05)
     assert len(served.handler.received) == 1
     served.handler.may_answer.set()
@@ -277,7 +279,7 @@ async def test_too_many_pipelined_requests_are_not_all_answered(served: RunningS
     served.handler.may_answer.clear()
     peer = await served.peer()
     peer.send(GET * 200)
-    await asyncio.sleep(0.05)
+    await until(lambda: any(one._is_input_closed for one in served.server._connections))
     served.handler.may_answer.set()
     await peer.rest()
     *sound, last = served.handler.answered
@@ -380,10 +382,11 @@ async def gone_while_it_is_answered(served: RunningServer) -> None:
     served.handler.may_answer.clear()
     peer = await served.peer()
     peer.send(GET)
-    await asyncio.sleep(0.05)
+    await until(lambda: served.handler.received)
+    (connection,) = served.server._connections
     peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     peer.writer.transport.abort()
-    await asyncio.sleep(0.05)
+    await until(lambda: connection._is_lost)
 
 
 async def test_a_handler_whose_client_is_gone_runs_to_its_end(served: RunningServer):
@@ -391,9 +394,8 @@ async def test_a_handler_whose_client_is_gone_runs_to_its_end(served: RunningSer
     (connection,) = served.server._connections
     assert connection._is_lost and not served.handler.answered
     served.handler.may_answer.set()
-    await asyncio.sleep(0.05)
+    await until(lambda: not served.server._connections)
     assert [request.target for request in served.handler.answered] == ["/one?two=%20"]
-    assert not served.server._connections
 
 
 async def test_a_stop_waits_for_a_handler_whose_client_is_gone(served: RunningServer):
@@ -596,10 +598,10 @@ async def test_an_idle_connection_is_closed_after_the_keep_alive_time(
 ):
     monkeypatch.setattr(limits, "KEEP_ALIVE_SECONDS", 0.3)
     peer = await served.peer()
-    for _ in range(4):
+    for _ in range(4):  # longer than that in all, and no pause is near to it
         peer.send(GET)
         await peer.echo()
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.1)
     assert await peer.rest() == b""
     assert len(served.handler.received) == 4
 
@@ -626,8 +628,7 @@ async def test_a_client_that_reads_nothing_gets_no_more_answers(
     peer.send(GET * 20)
     await asyncio.sleep(0.3)
     assert len(served.handler.received) < 8
-    await asyncio.sleep(0.8)
-    assert not served.server._connections
+    await until(lambda: not served.server._connections)
     peer.writer.transport.resume_reading()
     assert (await peer.rest()).count(b"HTTP/1.1 200") < 8
 
@@ -643,11 +644,8 @@ async def test_a_client_that_leaves_an_answer_unread_is_disconnected(
         client.setblocking(False)
         await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", served.port))
         await asyncio.get_running_loop().sock_sendall(client, GET[:-2] + head + b"\r\n")
-        await asyncio.sleep(0.05)
-        (connection,) = served.server._connections
-        assert connection._transport.get_write_buffer_size()
-        await asyncio.sleep(0.5)
-        assert not served.server._connections
+        await until(lambda: any(one._transport.get_write_buffer_size() for one in served.server._connections))
+        await until(lambda: not served.server._connections)
 
 
 async def test_a_refused_client_that_goes_on_sending_is_disconnected_soon(
@@ -656,13 +654,13 @@ async def test_a_refused_client_that_goes_on_sending_is_disconnected_soon(
     monkeypatch.setattr(limits, "LINGER_SECONDS", 0.2)
     for refused in (b"no http\r\n\r\n", post(b"a" * (MAXIMUM + 1))):
         peer = await served.peer()
+        await until(lambda: served.server._connections)
         peer.send(refused)
-        for _ in range(10):
-            if not peer.writer.is_closing():
-                peer.send(GET)
-            await asyncio.sleep(0.03)
-        await asyncio.sleep(0.1)
-        assert not served.server._connections
+        async with asyncio.timeout(10):
+            while served.server._connections:
+                if not peer.writer.is_closing():
+                    peer.send(GET)
+                await asyncio.sleep(0.03)
 
 
 async def test_a_handler_that_fails_costs_its_own_connection_only(
@@ -693,7 +691,7 @@ async def test_a_stop_closes_idle_connections_and_answers_complete_requests(serv
     served.handler.may_answer.clear()
     half.send(GET[:-2])
     asked.send(GET)
-    await asyncio.sleep(0.05)
+    await until(lambda: len(served.handler.received) == 2)
     stopping = asyncio.create_task(served.server.stop(5))
     assert await idle.rest() == await half.rest() == b""
     assert not stopping.done()
@@ -712,7 +710,7 @@ async def test_a_stop_waits_a_moment_for_the_rest_of_a_body(
     in_time, late = [await served.peer() for _ in range(2)]
     for peer in (in_time, late):
         peer.send(post(b"abc")[:-1])
-    await asyncio.sleep(0.05)
+    await until(lambda: [one._awaits_body for one in served.server._connections] == [True, True])
     stopping = asyncio.create_task(served.server.stop(5))
     await asyncio.sleep(0.05)
     in_time.send(b"c")
@@ -727,7 +725,7 @@ async def test_a_handler_whose_connection_is_aborted_gets_a_moment_more_to_end(s
     served.handler.may_answer.clear()
     peer = await served.peer()
     peer.send(GET)
-    await asyncio.sleep(0.05)
+    await until(lambda: served.handler.received)
     stopping = asyncio.create_task(served.server.stop(0.1))
     assert await peer.rest() == b""
     assert not stopping.done()
@@ -742,7 +740,7 @@ async def test_connections_that_outlast_the_grace_are_aborted(
     served.handler.may_answer.clear()
     peer = await served.peer()
     peer.send(GET)
-    await asyncio.sleep(0.05)
+    await until(lambda: served.handler.received)
     await served.server.stop(0.1)
     assert "1 connections did not end" in caplog.text
     assert await peer.rest() == b""

@@ -15,6 +15,7 @@ from broker.web.envoy_listener import EnvoyListener, peer_of
 from broker.web.envoy_messages import CheckResponse
 from broker.web.http import Request, Response
 from broker.web.listeners import AddressUnavailable, reserve
+from tests.conditions import until
 from tests.e2e.grpc_proxy import CHECK, new_check
 
 QUESTION = new_check("GET", "shop", "/", []).SerializeToString()
@@ -89,8 +90,11 @@ async def test_what_was_begun_ends_though_envoy_waits_no_longer() -> None:
     answers = Answers()
     async with listening(answers) as (listener, channel):
         answers.may_end.clear()
-        with pytest.raises(aio.AioRpcError):
-            await channel.unary_unary(CHECK)(QUESTION, timeout=0.2)
+        question = channel.unary_unary(CHECK)(QUESTION)
+        await until(lambda: answers.asked)
+        question.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await question
         assert (len(answers.asked), answers.ended) == (1, 0)
         assert not await listener.ends_within(0.05)
         answers.may_end.set()

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Account, Server
+from tests.e2e.identity_pools import account_of
 from tests.e2e.raw_requests import VERSIONS, Answer, raw_request
 from tests.e2e.scenes import records, records_of
+from tests.e2e.scim import USER_SCHEMA, push_people
 from tests.redis_server import RedisServer
 from tests.relay import Relay
 
@@ -99,6 +101,27 @@ def test_a_deed_whose_record_finds_no_room_is_not_answered_as_a_failure(tmp_path
     assert "carried out, but not journalled yet" in server.log
     (record,) = [one for one in records(server) if one.get("requestID") == done.request_id]
     assert "errorCode" not in record
+
+
+def test_what_a_provider_pushes_is_not_answered_as_a_failure_where_its_record_finds_no_room(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "audit.jsonl"
+    journal.write_bytes(b"{}\n" * 700_000)
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    with server.running():
+        account = account_of(server)
+        iam = server.client("iam", account.root)
+        provider = iam.create_open_id_connect_provider(Url="https://idp.example", ClientIDList=["x"])
+        scim = push_people(server, account.root, provider["OpenIDConnectProviderArn"]).scim
+        assert server.process is not None
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, -1))
+        answers = [scim.send("POST", "/Users", {"schemas": [USER_SCHEMA], "userName": name}) for name in "ab"]
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        assert scim.get("/Users").body["totalResults"] == 1
+    assert [one.status for one in answers] == [503, 503]
+    assert answers[0].body["detail"].startswith("The request was carried out, but")
+    assert answers[1].body["detail"].startswith("The request has failed")
 
 
 @pytest.mark.parametrize("is_let_go", [True, False])

@@ -421,6 +421,16 @@ async def test_the_journal_has_what_was_done_to_buckets_and_by_default_not_to_ob
     assert any('"CreateBucket"' in line for line in lines)
 
 
+@pytest.mark.parametrize("stack", [{"BROKER_AUDIT_PATH": "/dev/full"}], indirect=True)
+async def test_who_has_changed_a_bucket_without_a_record_is_not_told_that_it_failed(stack):
+    status, done = await stack.ask("DELETE", "/first", "publicAccessBlock=")
+    assert (status, code_of(done)) == (503, "ServiceUnavailable")
+    assert b"The request was carried out, but" in done
+    status, refused = await stack.ask("DELETE", "/first", "publicAccessBlock=")
+    assert (status, code_of(refused)) == (503, "ServiceUnavailable")
+    assert b"The request has failed" in refused
+
+
 async def test_a_body_that_does_not_go_on_is_given_up(stack, monkeypatch):
     monkeypatch.setattr("broker.gateway.body.SILENT_SECONDS", 0.1)
     _, head = stack.head("PUT", "/first/key", payload="UNSIGNED-PAYLOAD", length=100)

@@ -16,7 +16,7 @@ from broker.gateway.operations import find_operation
 from broker.gateway.performing import perform
 from broker.gateway.proving import SERVICE, read_authorization
 from broker.gateway.refusals import not_implemented, render_refusal, status_of
-from broker.performing import known_refusal, note_refusal, unjournalled
+from broker.performing import known_refusal, note_refusal, note_unknown_outcome, unjournalled
 from broker.sigv4.authorization import UnverifiedRequest
 
 _READING = ("Get", "Head", "List", "Select")
@@ -149,6 +149,7 @@ async def _recorded(
 def _refused(error: Exception, request: web.BaseRequest, event: Event) -> web.Response:
     refusal = _refusal_of(error, event)
     note_refusal(event, refusal)
+    note_unknown_outcome(event, error)
     _log(event)
     resource = request.raw_path.partition("?")[0]
     status = status_of(refusal)

@@ -265,6 +265,12 @@ def outcome_of(event: Event, error: Exception) -> dict[str, Any] | None:
     return {**data, "outcome": "carried out"} if event.read_only is False else data or None
 
 
+def note_unknown_outcome(event: Event, error: Exception) -> None:
+    """As `outcome_of`, for records that say from the start whether the request changes something."""
+    if isinstance(error, OutcomeUnknown):
+        event.additional_event_data = outcome_of(event, error)
+
+
 def unjournalled(event: Event, reason: str) -> Refusal:
     """The refusal where the record cannot be written; the journal still holds it and retries."""
     is_carried_out = not event.error_code and event.read_only is False

@@ -202,8 +202,9 @@ def _redirect(wanted: str, incoming: Incoming, etag: str) -> str:
     """The clause: "If Amazon S3 cannot interpret the URL, it acts as if the field is not present"."""
     try:
         url = URL(wanted)
+        host = url.host  # read here, where IDNA may refuse what the URL itself does not
     except ValueError:
         return ""
-    if url.scheme not in ("http", "https") or not url.host or not wanted.isprintable():
+    if url.scheme not in ("http", "https") or not host or not wanted.isprintable():
         return ""
     return str(url.update_query({"bucket": incoming.bucket, "key": incoming.key, "etag": etag}))

@@ -8,7 +8,7 @@ from aiohttp import StreamReader, hdrs, web
 from broker.access.facts import RequestFacts
 from broker.audit.event import Event, begin_event, claimed_identity, recordable, shortened, uuid_text
 from broker.audit.journal import JournalUnavailable
-from broker.errors import Refusal, service_unavailable
+from broker.errors import Refusal
 from broker.gateway.bucket_cors import PREFLIGHT, answer_preflight, readable_by
 from broker.gateway.exchange import Exchange, Gateway
 from broker.gateway.incoming import read_incoming
@@ -16,7 +16,7 @@ from broker.gateway.operations import find_operation
 from broker.gateway.performing import perform
 from broker.gateway.proving import SERVICE, read_authorization
 from broker.gateway.refusals import not_implemented, render_refusal, status_of
-from broker.performing import known_refusal, note_refusal
+from broker.performing import known_refusal, note_refusal, note_unknown_outcome, unjournalled
 from broker.sigv4.authorization import UnverifiedRequest
 
 _READING = ("Get", "Head", "List", "Select")
@@ -142,13 +142,14 @@ async def _recorded(
     try:
         await record()
     except JournalUnavailable as error:
-        return _refused(service_unavailable(str(error)), request, event)
+        return _refused(error, request, event)
     return response
 
 
 def _refused(error: Exception, request: web.BaseRequest, event: Event) -> web.Response:
-    refusal = _refusal_of(error, event.request_id)
+    refusal = _refusal_of(error, event)
     note_refusal(event, refusal)
+    note_unknown_outcome(event, error)
     _log(event)
     resource = request.raw_path.partition("?")[0]
     status = status_of(refusal)
@@ -159,11 +160,13 @@ def _refused(error: Exception, request: web.BaseRequest, event: Event) -> web.Re
     return response
 
 
-def _refusal_of(error: Exception, request_id: str) -> Refusal:
+def _refusal_of(error: Exception, event: Event) -> Refusal:
+    if isinstance(error, JournalUnavailable):
+        return unjournalled(event, str(error))
     known = known_refusal(error)
     if known is not None:
         return known
-    _logger.error("internal failure", exc_info=error, extra={"facts": {"request_id": request_id}})
+    _logger.error("internal failure", exc_info=error, extra={"facts": {"request_id": event.request_id}})
     return Refusal("InternalError", "We encountered an internal error. Please try again.")
 
 

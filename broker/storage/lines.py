@@ -24,6 +24,8 @@ from broker.storage.view import View
 _BATCH_SECONDS = 0.1
 # Calls of a batch, at most, where none has lost to another process.
 _MOST_CALLS = 1024
+# Seconds for which a line without anybody stays for those whose batch has lost: they may have been cancelled.
+_AWAITED_SECONDS = 10.0
 
 
 class Batch(msgspec.Struct, eq=False):
@@ -154,7 +156,15 @@ class Lines:
 
     def _leave(self, partition: str, line: _Line) -> None:
         line.size -= 1
-        if not line.size and not line.is_awaited:
+        if line.size:
+            return
+        if line.is_awaited:
+            asyncio.get_running_loop().call_later(_AWAITED_SECONDS, self._forget, partition, line)
+        else:
+            del self._lines[partition]
+
+    def _forget(self, partition: str, line: _Line) -> None:
+        if not line.size and self._lines.get(partition) is line:
             del self._lines[partition]
 
 

@@ -151,7 +151,7 @@ class SqliteEngine:
                 if len(self._revisions) >= _MOST_REVISIONS:
                     self._revisions.clear()
                 known = self._revisions[partition] = Revision(*row) if row else NEVER_WRITTEN
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise unavailable(self._path, error) from error
         return known
 

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from broker.errors import Refusal
-from broker.operation import Call, Prepared, operation
+from broker.operation import Absent, Call, Prepared, operation
 from broker.protocol.shapes import cloudtrail as shapes
 from broker.storage.store import TRAILS
 from broker.storage.trail_records import (
@@ -14,7 +14,7 @@ from broker.storage.trail_records import (
     Trail,
 )
 from broker.trail.refusals import invalid_selectors
-from broker.trail.resources import named, require_home
+from broker.trail.resources import named, prepare_trail, require_home
 from broker.trail.selecting import DATA, FIELDS, MANAGEMENT, S3_OBJECT
 
 # AWS's quotas, of one trail.
@@ -67,12 +67,22 @@ async def get_event_selectors(
     )
 
 
-@operation("cloudtrail:GetInsightSelectors", prepare=_named)
+async def _insights_of(call: Call, request: shapes.GetInsightSelectorsRequest) -> Prepared[Trail] | Absent:
+    """Raises Refusal where the request does not name a trail alone."""
+    if (request.trail_name is None) is (request.event_data_store is None):
+        raise Refusal(
+            "InvalidParameterCombinationException",
+            "Either TrailName or EventDataStore has to be given, and not both.",
+        )
+    if request.trail_name is None:
+        raise Refusal("InvalidParameterException", "There are no event data stores.")
+    return await prepare_trail(call, request.trail_name)
+
+
+@operation("cloudtrail:GetInsightSelectors", prepare=_insights_of)
 async def get_insight_selectors(
     call: Call, request: shapes.GetInsightSelectorsRequest, prepared: Prepared[Trail]
 ) -> shapes.GetInsightSelectorsResponse:
-    if request.event_data_store is not None:
-        raise Refusal("InvalidParameterException", "There are no event data stores.")
     raise Refusal("InsightNotEnabledException", f"Trail {prepared.found.arn} does not have Insights enabled.")
 
 

@@ -13,7 +13,7 @@ from broker.access.caller import Caller
 from broker.audit.journal import JournalUnavailable
 from broker.errors import Refusal, access_denied, status_and_fault
 from broker.names.protected_hosts import SIGN_IN_PATH, SIGNED_IN_PATH, is_plain
-from broker.performing import note_refusal, unjournalled
+from broker.performing import note_refusal, note_unknown_outcome, unjournalled
 from broker.storage.store import Transaction
 from broker.web.forward import ForwardedRequest, Forwarding, begin_forwarded
 from broker.web.http import Request, Response, header_lines
@@ -63,6 +63,7 @@ async def answer_host_sign_in(forwarding: Forwarding, signing_in: HostSignIn, re
         location, cookie = await _answered(forwarding, signing_in, asked)
         response = _response(asked, 302, "", {"Location": location, "Set-Cookie": cookie})
     except Exception as error:  # noqa: BLE001  the outermost handler: the browser always gets an answer
+        note_unknown_outcome(asked.event, error)
         response = _refused(asked, refusal_for(error, asked.facts.request_id))
     try:
         await dependencies.journal.record(asked.event)

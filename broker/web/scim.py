@@ -12,13 +12,13 @@ import msgspec
 
 from broker.audit.event import Event, UserIdentity, begin_event, recordable, uuid_text
 from broker.audit.journal import JournalUnavailable
-from broker.errors import Refusal, service_unavailable, status_and_fault
+from broker.errors import Refusal, status_and_fault
 from broker.identity_store.people import People
 from broker.identity_store.refusals import SCIM_TYPES, invalid_syntax, invalid_value
 from broker.identity_store.scim import ScimOperation, find_scim_operation, headers_of, random_id
 from broker.identity_store.scim_requests import ScimAnswer, ScimRequest
 from broker.identity_store.tokens import not_proven, prove_token
-from broker.performing import note_refusal
+from broker.performing import note_refusal, note_unknown_outcome, unjournalled
 from broker.sigv4.authorization import UnverifiedRequest
 from broker.storage.records import Usage
 from broker.storage.store import ORGANIZATION, Transaction
@@ -55,11 +55,12 @@ async def answer_scim(dependencies: Dependencies, request: Request) -> Response 
         answer = await _answered(dependencies, request, event, operation, unquote(name), exists=exists)
         response = _response(event, answer.status, answer.body, headers_of(answer))
     except Exception as error:  # noqa: BLE001  the outermost handler: the client always gets an answer
+        note_unknown_outcome(event, error)
         response = _refused(event, refusal_for(error, event.request_id))
     try:
         await dependencies.journal.record(event)
     except JournalUnavailable as error:
-        response = _refused(event, service_unavailable(str(error)))
+        response = _refused(event, unjournalled(event, str(error)))
     code = "" if response.status < 400 else str(response.status)
     elapsed = dependencies.timer() - started
     dependencies.metrics.count(_SERVICE, event.event_name, code, elapsed, event.request_id)

@@ -13,8 +13,10 @@ import pytest
 
 from tests.conditions import wait_until
 from tests.e2e.conftest import Account, Server
+from tests.e2e.identity_pools import account_of
 from tests.e2e.raw_requests import VERSIONS, Answer, raw_request
 from tests.e2e.scenes import records, records_of
+from tests.e2e.scim import USER_SCHEMA, ScimClient, push_people
 from tests.redis_server import RedisServer
 from tests.relay import Relay
 
@@ -42,8 +44,19 @@ def ask(server: Server, account: Account, action: str) -> Answer:
     return raw_request(server, account.root, asked, service="iam").send(server)
 
 
+def pushed_by(server: Server, account: Account) -> ScimClient:
+    """A client that pushes people for a provider of the account."""
+    iam = server.client("iam", account.root)
+    provider = iam.create_open_id_connect_provider(Url="https://idp.example", ClientIDList=["x"])
+    return push_people(server, account.root, provider["OpenIDConnectProviderArn"]).scim
+
+
 def is_commit_of_bob(piece: bytes) -> bool:
     return b"EVALSHA" in piece and b":value:user/bob" in piece
+
+
+def is_commit_of_people(piece: bytes) -> bool:
+    return b":people/" in piece and b":receipt:" in piece
 
 
 def only_record(server: Server, action: str) -> dict[str, Any]:
@@ -83,6 +96,19 @@ def test_an_unknown_outcome_is_in_the_answer_and_the_record(on_relay: Server, re
     assert ask(on_relay, account, "GetUser").status == 200  # as it happens
 
 
+def test_an_unknown_outcome_of_what_a_provider_pushes_is_in_the_record(
+    on_relay: Server, relay: Relay
+) -> None:
+    account = account_of(on_relay)
+    scim = pushed_by(on_relay, account)
+    relay.loses_answer_of, relay.is_cut_afterwards = is_commit_of_people, True
+    answer = scim.send("POST", "/Users", {"schemas": [USER_SCHEMA], "userName": "a"})
+    assert answer.status == 503
+    assert answer.body["detail"].startswith("It is unknown whether the request was carried out")
+    record = only_record(on_relay, "CreateUser")
+    assert record["additionalEventData"] == {"outcome": "unknown"}
+
+
 def test_a_deed_whose_record_finds_no_room_is_not_answered_as_a_failure(tmp_path: Path) -> None:
     journal = tmp_path / "audit.jsonl"
     journal.write_bytes(b"{}\n" * 700_000)  # larger than the store will be: the limit is the journal's alone
@@ -100,6 +126,25 @@ def test_a_deed_whose_record_finds_no_room_is_not_answered_as_a_failure(tmp_path
     assert "carried out, but not journalled yet" in server.log
     (record,) = [one for one in records(server) if one.get("requestID") == done.request_id]
     assert "errorCode" not in record
+
+
+def test_what_a_provider_pushes_is_not_answered_as_a_failure_where_its_record_finds_no_room(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "audit.jsonl"
+    journal.write_bytes(b"{}\n" * 700_000)
+    server = Server(tmp_path, f"sqlite:{tmp_path / 'broker.db'}")
+    with server.running():
+        account = account_of(server)
+        scim = pushed_by(server, account)
+        assert server.process is not None
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, -1))
+        answers = [scim.send("POST", "/Users", {"schemas": [USER_SCHEMA], "userName": name}) for name in "ab"]
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        assert scim.get("/Users").body["totalResults"] == 1
+    assert [one.status for one in answers] == [503, 503]
+    assert answers[0].body["detail"].startswith("The request was carried out, but")
+    assert answers[1].body["detail"].startswith("The request has failed")
 
 
 @pytest.mark.parametrize("is_let_go", [True, False])

@@ -39,6 +39,17 @@ def test_findings_have_code_path_and_span(server: Server, account: Account) -> N
     assert element["learnMoreLink"].endswith("policy-checks-error-invalid-policy-element")
 
 
+@pytest.mark.parametrize("written", ["s3:GetObjekt", "Version", "Allow"])
+def test_half_a_character_is_no_json(server: Server, account: Account, written: str) -> None:
+    """No answer could show it, neither in a sentence nor in a path."""
+    text = TEXT.replace(written, f"{written}\\ud83d")
+    (found,) = validated(server, account, text, "IDENTITY_POLICY")
+    assert found["issueCode"] == "JSON_SYNTAX_ERROR"
+    assert found["findingDetails"] == r"This is no JSON: '\ud83d' is half of a character"
+    offset = found["locations"][0]["span"]["start"]["offset"]
+    assert text[offset:].startswith(f'"{written}\\ud83d"')
+
+
 def test_pages_lead_to_all_findings_of_the_same_text_only(server: Server, account: Account) -> None:
     actions = [f"s3:GetNothing{number}" for number in range(5)]
     statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}

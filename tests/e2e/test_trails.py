@@ -161,6 +161,11 @@ def test_trails_are_created_described_changed_and_deleted(trails: Trails) -> Non
     ]
     with pytest.raises(client.exceptions.InsightNotEnabledException):
         client.get_insight_selectors(TrailName="one")
+    for wrong in ({}, {"TrailName": "one", "EventDataStore": "two"}):
+        with pytest.raises(client.exceptions.InvalidParameterCombinationException):
+            client.get_insight_selectors(**wrong)
+    with pytest.raises(client.exceptions.InvalidParameterException):
+        client.get_insight_selectors(EventDataStore="two")
     client.delete_trail(Name="one")
     assert client.describe_trails()["trailList"] == []
     assert refused(client.get_trail, Name="one")[:2] == (400, "TrailNotFoundException")

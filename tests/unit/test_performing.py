@@ -4,7 +4,7 @@ import pytest
 
 from broker.audit.event import Event, begin_event
 from broker.errors import Refusal, access_denied
-from broker.performing import outcome_of, unjournalled
+from broker.performing import note_unknown_outcome, outcome_of, unjournalled
 from broker.storage.engine import Conflict, EngineUnavailable, OutcomeUnknown
 
 
@@ -30,6 +30,17 @@ def test_a_record_with_an_error_says_so_where_something_may_have_been_done(
     read_only: bool | None, error: Exception, outcome: dict[str, str] | None
 ) -> None:
     assert outcome_of(event_of(read_only=read_only), error) == outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "data"), [(OutcomeUnknown("lost"), {"outcome": "unknown"}), (access_denied("no"), None)]
+)
+def test_a_record_that_says_beforehand_that_it_changes_something_is_not_taken_for_done(
+    error: Exception, data: dict[str, str] | None
+) -> None:
+    event = event_of(read_only=False)
+    note_unknown_outcome(event, error)
+    assert event.additional_event_data == data
 
 
 @pytest.mark.parametrize(

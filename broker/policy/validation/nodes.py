@@ -73,7 +73,7 @@ def _skip(text: str, at: int) -> int:
 def _value(text: str, at: int, path: Path) -> JsonNode:
     first = text[at]
     if first == '"':
-        value, end = _STRINGS.raw_decode(text, at)
+        value, end = _string(text, at)
         return JsonNode("string", at, end, path, value)
     if first == "{":
         return _object(text, at, path)
@@ -83,6 +83,16 @@ def _value(text: str, at: int, path: Path) -> JsonNode:
     written = found.group() if found else ""
     kind = {"t": "boolean", "f": "boolean", "n": "null"}.get(first, "number")
     return JsonNode(kind, at, at + len(written), path, written)
+
+
+def _string(text: str, at: int) -> tuple[str, int]:
+    """The text that begins at `at`, and where it ends. Half a character is refused: no answer could show it."""
+    value, end = _STRINGS.raw_decode(text, at)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise JsonFault(f"{value[error.start]!a} is half of a character", at) from None
+    return value, end
 
 
 def _array(text: str, start: int, path: Path) -> JsonNode:
@@ -99,7 +109,7 @@ def _object(text: str, start: int, path: Path) -> JsonNode:
     members: list[JsonMember] = []
     at = _skip(text, start + 1)
     while text[at] != "}":
-        name, end = _STRINGS.raw_decode(text, at)
+        name, end = _string(text, at)
         key = JsonNode("string", at, end, (*path, ("key", name)), name)
         at = _skip(text, _skip(text, end) + 1)
         value = _value(text, at, (*path, ("value", name)))

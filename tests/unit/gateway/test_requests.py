@@ -14,6 +14,7 @@ from broker.app import clock
 from broker.sigv4.signing import sign_request
 from broker.sigv4.signing_keys import derive_signing_key
 from broker.sigv4.timestamps import format_timestamp
+from broker.storage.engine import OutcomeUnknown
 from tests.unit.gateway.conftest import DOMAIN, EMPTY, code_of, parsed
 
 # what the store is sent
@@ -419,6 +420,28 @@ async def test_the_journal_has_what_was_done_to_buckets_and_by_default_not_to_ob
     lines = stack.journal.read_text().splitlines()
     assert not any('"GetObject"' in line for line in lines)
     assert any('"CreateBucket"' in line for line in lines)
+
+
+@pytest.mark.parametrize("stack", [{"BROKER_AUDIT_PATH": "/dev/full"}], indirect=True)
+async def test_who_has_changed_a_bucket_without_a_record_is_not_told_that_it_failed(stack):
+    status, done = await stack.ask("DELETE", "/first", "publicAccessBlock=")
+    assert (status, code_of(done)) == (503, "ServiceUnavailable")
+    assert b"The request was carried out, but" in done
+    status, refused = await stack.ask("DELETE", "/first", "publicAccessBlock=")
+    assert (status, code_of(refused)) == (503, "ServiceUnavailable")
+    assert b"The request has failed" in refused
+
+
+async def test_where_nobody_knows_whether_a_bucket_was_changed_the_record_says_so(stack, monkeypatch):
+    async def commit(*_):
+        raise OutcomeUnknown("lost")
+
+    monkeypatch.setattr("broker.storage.sqlite.SqliteEngine.commit", commit)
+    status, body = await stack.ask("DELETE", "/first", "publicAccessBlock=")
+    assert (status, code_of(body)) == (503, "ServiceUnavailable")
+    assert b"It is unknown whether the request was carried out" in body
+    (record,) = map(json.loads, stack.journal.read_text().splitlines())
+    assert record["additionalEventData"] == {"outcome": "unknown"}
 
 
 async def test_a_body_that_does_not_go_on_is_given_up(stack, monkeypatch):

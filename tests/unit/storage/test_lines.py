@@ -258,6 +258,37 @@ async def test_what_loses_to_another_process_is_committed_together_again(
     assert len(commits) < 5
 
 
+async def test_a_line_is_not_kept_for_those_whose_batch_has_lost_and_who_are_gone(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "_AWAITED_SECONDS", 0.05)
+    await put(store, user("a"))
+    calls: list[asyncio.Task[None]] = []
+    inner = store.engine.commit
+
+    async def commit(partition: str, writes: Sequence[Write], expecting: Revision | None) -> Revision:
+        for call in calls:
+            call.cancel()
+        await put(other, user("a", 7))
+        return await inner(partition, writes, expecting)
+
+    monkeypatch.setattr(store.engine, "commit", commit)
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.take_turn(HERE)
+        await transaction.find(USERS, HERE, "a")
+        await asyncio.sleep(0.01)
+        transaction.put(USERS, HERE, user("a", 1))
+
+    calls += [asyncio.ensure_future(store.transact(write)) for _ in range(3)]
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert all(call.cancelled() for call in calls)
+    async with asyncio.timeout(5):
+        while len(store._lines):
+            await asyncio.sleep(0.02)
+    assert await other.transaction().find(USERS, HERE, "a") == user("a", 7)
+
+
 async def test_a_batch_that_loses_to_another_process_halves_the_next_and_one_that_is_written_lets_it_grow_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

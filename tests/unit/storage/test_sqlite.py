@@ -453,6 +453,21 @@ async def test_a_file_that_is_no_longer_at_its_path_is_neither_written_nor_read(
     assert (await engine.commit("global", [Write("a", b"2")], None)).number == 2
 
 
+async def test_where_the_folder_of_the_files_cannot_be_read_the_store_is_away(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    engine = SqliteEngine(tmp_path / "disk" / "store.db", time.time, os.urandom)
+    await engine.commit("global", [Write("a", b"1")], NEVER_WRITTEN)
+    (tmp_path / "disk").rename(tmp_path / "away")
+    (tmp_path / "disk").touch()
+    await engine.scan("global", "")  # so that the files are looked at
+    with pytest.raises(EngineUnavailable, match="Not a directory"):
+        await engine.revision("global")
+    (tmp_path / "disk").unlink()
+    (tmp_path / "away").rename(tmp_path / "disk")
+    assert (await engine.revision("global")).number == 1
+    await engine.close()
+
+
 async def test_a_store_may_be_reached_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "store.db").symlink_to(tmp_path / "disk" / "real.db")

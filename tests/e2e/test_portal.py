@@ -304,7 +304,7 @@ def test_a_password_that_must_change_is_changed_first_and_ends_other_sessions(
     sign_in(page, world.origin, world.home.account_id, "frank", "one-time 1 Pass")
 
     def change(new: str, again: str) -> None:
-        page.get_by_label("Present password").fill("one-time 1 Pass")
+        page.get_by_label("Current password").fill("one-time 1 Pass")
         page.get_by_label("New password", exact=True).fill(new)
         page.get_by_label("New password, once more").fill(again)
         page.get_by_role("button", name="Change password and sign in").click()

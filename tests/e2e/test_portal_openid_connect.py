@@ -102,7 +102,7 @@ def test_a_role_opens_the_console_and_without_one_there_is_none(scene: Scene, pa
     assert listed["userIdentity"]["arn"] == arn
     page.get_by_role("link", name="Your security").click()
     expect(page.get_by_role("heading", name="Where you are signed in")).to_be_visible()
-    expect(page.get_by_label("Present password")).to_have_count(0)
+    expect(page.get_by_label("Current password")).to_have_count(0)
     page.goto(f"{scene.origin}/console")
     page.get_by_role("button", name="Leave the role").click()
     expect(page).to_have_url(f"{scene.origin}/access")

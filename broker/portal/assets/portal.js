@@ -47,6 +47,14 @@ if (countdown) {
   show();
 }
 
+// Begin with the field that was refused, where nothing has the focus. An address with `#…` takes it from every other
+// element, `autofocus` included, and does so until the page is loaded.
+addEventListener("load", () => {
+  if (document.activeElement === document.body) {
+    document.querySelector('main [aria-invalid="true"]')?.focus({ preventScroll: true });
+  }
+});
+
 // Go on by itself from a page that only hands something over.
 document.querySelector("form[data-goes-on]")?.requestSubmit();
 document.querySelector("a[data-goes-on]")?.click();

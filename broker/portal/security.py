@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
-from broker.credentials.password_changes import find_login_profile
+from broker.credentials.password_changes import find_login_profile, find_password_policy
 from broker.credentials.portal_sessions import find_sessions
 from broker.errors import Refusal
 from broker.portal.ceremonies import find_obstacle, host_name_of
@@ -138,19 +138,31 @@ async def _credentials(portal: Portal, visit: Visit) -> dict[str, Any]:
     """What the person proves themselves with, each an answer or a Refusal."""
     return {
         "password_changed_at": await _password_changed_at(portal, visit),
-        "password_policy": await attempt(portal, visit, "GetAccountPasswordPolicy"),
+        **await _password_rules(portal, visit),
         "keys": await _keys(portal, visit),
         "devices": await _devices(portal, visit),
     }
 
 
-async def _password_changed_at(portal: Portal, visit: Visit) -> int:
-    """0 where the person has no password."""
+async def _password_rules(portal: Portal, visit: Visit) -> dict[str, Any]:
+    """The account's rules, where the person may know them; a policy of None is that it has none of its own."""
+    answer = await attempt(portal, visit, "GetAccountPasswordPolicy")
+    may_know = not isinstance(answer, Refusal) or answer.code == "NoSuchEntity"
+    store, account, user_name = portal.tools.store.transaction(), *_owner(visit)
+    policy = await find_password_policy(store, account, user_name) if may_know else None
+    return {"shows_password_rules": may_know, "password_policy": policy}
+
+
+def _owner(visit: Visit) -> tuple[str, str | None]:
+    """Account and name of whose password it is; None is the root user."""
     assert visit.session is not None
     identity = visit.session.identity
-    user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
-    store = portal.tools.store.transaction()
-    profile = await find_login_profile(store, identity.account_id, user_name)
+    return identity.account_id, identity.user_name if isinstance(identity, IamUserIdentity) else None
+
+
+async def _password_changed_at(portal: Portal, visit: Visit) -> int:
+    """0 where the person has no password."""
+    profile = await find_login_profile(portal.tools.store.transaction(), *_owner(visit))
     return profile.changed_at if profile is not None else 0
 
 

@@ -157,6 +157,7 @@ def test_who_says_no_at_the_provider_is_told_so_and_the_journal_has_the_reason(
     expect(page.get_by_role("alert")).to_have_text(
         f"{LABEL} did not sign you in. Try again, or ask the operator of this portal."
     )
+    expect(page.locator("[aria-invalid]")).to_have_count(0)  # nobody has typed a password
     failure = last_failure(scene.server)
     assert failure["errorMessage"] == "check failed: authorization: found access_denied, wanted a code"
     assert failure["additionalEventData"] == {"IdentityProvider": LABEL}

@@ -157,6 +157,8 @@ def test_sessions_in_other_browsers_are_seen_and_ended(
     page.get_by_role("button", name="Sign out everywhere").click()
     expect(page).to_have_url(f"{server.origin}/sign-in")
     assert [client.get("/access").status for client in (first, second)] == [303, 303]
+    assert "Your sign-in has ended." in first.get("/sign-in").body
+    assert "Your sign-in has ended." not in Client(server).get("/sign-in").body
     assert [one["eventName"] for one in records(server)][-2:] == ["Logout", "Logout"]
 
 

@@ -124,12 +124,7 @@ def _handler(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[
 
 async def _answer(portal: Portal, route: Route, visit: Visit) -> web.StreamResponse:
     if visit.session is None and not route.is_open:
-        if visit.request.method == "POST":
-            return see_other(SIGN_IN)
-        wanted = visit.request.rel_url.raw_path_qs
-        # A cookie that is too long would not be kept at all.
-        state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
-        return with_state(portal, visit, see_other(SIGN_IN), state)
+        return _to_sign_in(portal, visit)
     if not (route.is_of_console or route.is_open) and _has_only_the_console(visit):
         return see_other(CONSOLE)
     if visit.request.method == "POST" and not route.is_for_programs:
@@ -141,8 +136,25 @@ async def _answer(portal: Portal, route: Route, visit: Visit) -> web.StreamRespo
         visit = await find_session_again(portal, visit)
         # A form from elsewhere proves its content itself, and goes on as that of a visitor who is not signed in.
         if had_session and visit.session is None and not (route.is_open and route.is_from_elsewhere):
-            return see_other(SIGN_IN)
+            return _to_sign_in(portal, visit)
     return await route.answer(portal, visit)
+
+
+def _to_sign_in(portal: Portal, visit: Visit) -> web.Response:
+    """The sign-in, after which comes the page that was asked for, or that the form was on, which is lost."""
+    wanted = visit.request.rel_url.raw_path_qs
+    if visit.request.method == "POST":
+        wanted = _path_of(visit.request.headers.get("Referer", ""), visit.origin)
+    # A cookie that is too long would not be kept at all.
+    state = new_state(portal, visit, wanted if len(wanted) <= _LONGEST_WANTED else "")
+    return with_state(portal, visit, see_other(SIGN_IN), state)
+
+
+def _path_of(unverified_url: str, origin: str) -> str:
+    """What follows the portal's own origin in the URL; "" where it is of another, or would lead to another."""
+    path = unverified_url.removeprefix(origin)
+    is_own = unverified_url.startswith(f"{origin}/") and not path.startswith(("//", "/\\"))
+    return path if is_own else ""
 
 
 def _has_only_the_console(visit: Visit) -> bool:

@@ -167,7 +167,7 @@ def _asked(visit: Visit) -> AskedLogin:
     client_id, redirect_uri = query.get("client_id", ""), query.get("redirect_uri", "")
     state, challenge = query.get("state", ""), query.get("code_challenge", "")
     if client_id not in (SAME_DEVICE, CROSS_DEVICE):
-        raise _invalid("The client is not known.")
+        raise _invalid("The client is not known. Start its sign-in again.")
     if not _is_own_redirect(client_id, redirect_uri):
         raise _invalid("The client may not have the answer sent to this address.")
     if query.get("response_type") != "code" or query.get("scope", "openid") != "openid":

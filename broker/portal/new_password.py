@@ -3,6 +3,7 @@
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.credentials.password_changes import find_password_policy
 from broker.credentials.sign_in import PasswordAccepted, change_password_at_sign_in
 from broker.errors import Refusal
 from broker.names.secret import SecretKey
@@ -20,7 +21,7 @@ from broker.storage.portal_records import IamUserIdentity, Identity
 async def show(portal: Portal, visit: Visit) -> web.Response:
     if not await _may_change(portal, visit.state):
         return see_other(SIGN_IN)
-    return page(portal, visit, "new_password", error="")
+    return await _form(portal, visit)
 
 
 async def change(portal: Portal, visit: Visit) -> web.Response:
@@ -30,14 +31,36 @@ async def change(portal: Portal, visit: Visit) -> web.Response:
     portal.tools.journal.catch_up()
     new = visit.form.get("new_password", "")
     if new != visit.form.get("repeated_password", ""):
-        return page(portal, visit, "new_password", status=400, error=texts_of("new_password").different)
+        return await _form(portal, visit, texts_of("new_password").different, "repeated_password", 400)
     try:
         accepted = await _change(portal, visit, state.identity, SecretKey(new))
     except Refusal as refusal:
-        status = {"Throttling": 429, "PasswordPolicyViolation": 400}.get(refusal.code, 403)
-        return page(portal, visit, "new_password", status=status, error=refusal.message)
+        return await _refused(portal, visit, refusal)
     mark = accepted.password_mark
     return await go_on(portal, visit, replace(state, must_change=False, password_mark=mark))
+
+
+async def _refused(portal: Portal, visit: Visit, refusal: Refusal) -> web.Response:
+    """The form again. That a password was right once is proven, so which of the two is refused may be said."""
+    match refusal.code:
+        case "PasswordPolicyViolation":
+            return await _form(portal, visit, refusal.message, "new_password", 400)
+        case "Throttling":
+            return await _form(portal, visit, refusal.message, "", 429)
+    return await _form(portal, visit, texts_of("new_password").incorrect, "password", 403)
+
+
+async def _form(
+    portal: Portal, visit: Visit, error: str = "", refused: str = "", status: int = 200
+) -> web.Response:
+    """`refused` is the name of the field that the `error` is about."""
+    assert visit.state is not None
+    identity = visit.state.identity
+    assert identity is not None
+    user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
+    store = portal.tools.store.transaction()
+    policy = await find_password_policy(store, identity.account_id, user_name)
+    return page(portal, visit, "new_password", status=status, error=error, refused=refused, policy=policy)
 
 
 async def _may_change(portal: Portal, state: SignInState | None) -> bool:

@@ -4,12 +4,15 @@ Always with the person's own permissions, whichever principal the console acts a
 of the API: people may end their own.
 """
 
+import re
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.credentials.password_changes import find_login_profile, find_password_policy
 from broker.credentials.portal_sessions import find_sessions
 from broker.errors import Refusal
 from broker.portal.ceremonies import find_obstacle, host_name_of
@@ -27,6 +30,7 @@ from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
 from broker.portal.visit import Visit
+from broker.storage.passkey_records import is_passkey
 from broker.storage.portal_records import (
     FederatedIdentity,
     IamUserIdentity,
@@ -43,6 +47,8 @@ _SIMPLE = (
     "DeleteVirtualMFADevice",
 )
 _NAMES_ITS_USER = ("DeactivateMFADevice", "EnableMFADevice")
+_DEVICE_NAME = "VirtualMFADeviceName"
+_is_device_name = re.compile(r"[\w+=,.@-]{1,226}", re.ASCII).fullmatch
 
 
 class NewPasskey(msgspec.Struct, frozen=True):
@@ -84,6 +90,8 @@ async def show_security(
         "security",
         status=shown.status if shown is not None else 200,
         refusal=shown,
+        refused_section=_section_of(visit),
+        refused_member=_member_of(visit, refusal),
         form=visit.form,
         now=int(visit.facts.now),
         is_root=isinstance(session.identity, RootIdentity),
@@ -100,13 +108,62 @@ async def show_security(
     )
 
 
+def _section_of(visit: Visit) -> str:
+    """The section of the page whose form was sent: the forms of passkeys name no operation."""
+    operation = visit.form.get(OPERATION_FIELD, "")
+    if operation == "ChangePassword":
+        return "password"
+    return "keys" if operation.endswith("AccessKey") else "devices"
+
+
+def _member_of(visit: Visit, refusal: Refusal | None) -> str:
+    """The field that was refused, as far as the form has but one that can be; "" for others."""
+    if refusal is None:
+        return ""
+    match visit.form.get(OPERATION_FIELD, ""):
+        case "ChangePassword":
+            if refusal.code == "AccessDenied":  # of the gate, or of the password
+                return "OldPassword" if "old password" in refusal.message else ""
+            return "NewPassword"
+        case "CreateVirtualMFADevice":
+            return _DEVICE_NAME
+        case "EnableMFADevice":
+            return "AuthenticationCode1"
+        case "":
+            return "passkey_name"
+    return ""
+
+
 async def _credentials(portal: Portal, visit: Visit) -> dict[str, Any]:
     """What the person proves themselves with, each an answer or a Refusal."""
     return {
-        "password_policy": await attempt(portal, visit, "GetAccountPasswordPolicy"),
+        "password_changed_at": await _password_changed_at(portal, visit),
+        **await _password_rules(portal, visit),
         "keys": await _keys(portal, visit),
         "devices": await _devices(portal, visit),
     }
+
+
+async def _password_rules(portal: Portal, visit: Visit) -> dict[str, Any]:
+    """The account's rules, where the person may know them; a policy of None is that it has none of its own."""
+    answer = await attempt(portal, visit, "GetAccountPasswordPolicy")
+    may_know = not isinstance(answer, Refusal) or answer.code == "NoSuchEntity"
+    store, account, user_name = portal.tools.store.transaction(), *_owner(visit)
+    policy = await find_password_policy(store, account, user_name) if may_know else None
+    return {"shows_password_rules": may_know, "password_policy": policy}
+
+
+def _owner(visit: Visit) -> tuple[str, str | None]:
+    """Account and name of whose password it is; None is the root user."""
+    assert visit.session is not None
+    identity = visit.session.identity
+    return identity.account_id, identity.user_name if isinstance(identity, IamUserIdentity) else None
+
+
+async def _password_changed_at(portal: Portal, visit: Visit) -> int:
+    """0 where the person has no password."""
+    profile = await find_login_profile(portal.tools.store.transaction(), *_owner(visit))
+    return profile.changed_at if profile is not None else 0
 
 
 async def _devices(portal: Portal, visit: Visit) -> Any:
@@ -143,16 +200,40 @@ async def act(portal: Portal, visit: Visit) -> web.Response:
             return await _change_password(portal, visit)
     forms = {one: OperationForm(lambda _answer: SECURITY) for one in _SIMPLE}
     named = {"UserName": own_name(visit.session)} if operation in _NAMES_ITS_USER else {}
-    return await take_form(portal, visit, forms, named, show_security)
+    answer = await take_form(portal, visit, forms, named, show_security)
+    if operation == "DeactivateMFADevice" and answer.status == HTTPStatus.SEE_OTHER:
+        await _delete_device(portal, visit, visit.form.get("SerialNumber", ""))
+    return answer
+
+
+async def _delete_device(portal: Portal, visit: Visit, serial_number: str) -> None:
+    """What is left of a virtual device would have its name for ever, on no list; who may not delete it leaves it."""
+    if not is_passkey(serial_number):
+        await attempt(portal, visit, "DeleteVirtualMFADevice", {"SerialNumber": serial_number})
 
 
 async def _create(portal: Portal, visit: Visit, operation: str, name: str, member: str) -> web.Response:
     """Perform an operation whose answer has a secret, and show it at once."""
     try:
+        _require_device_name(visit)
         answer = await perform(portal, visit, operation, entered(visit))
     except Refusal as refusal:
-        return await show_security(portal, visit, refusal)
+        return await show_security(portal, visit, _about_device(refusal, operation))
     return await show_security(portal, visit, **{name: getattr(answer, member)})
+
+
+def _require_device_name(visit: Visit) -> None:
+    """Raises Refusal in words of the page, where IAM's would name a member of its API and a regular expression."""
+    name = visit.form.get(_DEVICE_NAME)
+    if name is not None and not _is_device_name(name):
+        raise Refusal("ValidationError", texts_of("security").bad_device_name)
+
+
+def _about_device(refusal: Refusal, operation: str) -> Refusal:
+    """A device that was never enabled is on no list, and has its name all the same."""
+    if (operation, refusal.code) != ("CreateVirtualMFADevice", "EntityAlreadyExists"):
+        return refusal
+    return Refusal(refusal.code, texts_of("security").device_exists)
 
 
 async def _change_password(portal: Portal, visit: Visit) -> web.Response:

@@ -129,6 +129,7 @@ def _form(
         user_name=user_name,
         is_root=is_root,
         error=error,
+        has_ended=visit.has_ended,
         providers=[] if is_root else portal.ways,
     )
     return with_state(portal, visit, response, state)

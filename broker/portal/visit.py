@@ -33,7 +33,7 @@ _NO_FORM: Mapping[str, str] = {}
 class Visit(msgspec.Struct, frozen=True, eq=False):
     """`origin` is the portal's own, as the browser sees it. `session` and `state` are what the cookies lead to.
 
-    `form` is filled once the form is believed.
+    `has_ended`: the browser has a cookie of a session that is over. `form` is filled once the form is believed.
     """
 
     request: web.Request
@@ -41,6 +41,7 @@ class Visit(msgspec.Struct, frozen=True, eq=False):
     origin: str
     session: PortalSession | None = None
     state: SignInState | None = None
+    has_ended: bool = False
     form: Mapping[str, str] = _NO_FORM
 
     @property
@@ -81,7 +82,7 @@ async def find_visitor(portal: Portal, visit: Visit) -> Visit:
     state = find_cookie(keyring, visit.request, SignInState, now, is_secure=visit.is_secure)
     if state is not None and not state.lives(now):
         state = None
-    return replace(visit, session=session, state=state)
+    return replace(visit, session=session, state=state, has_ended=reference is not None and session is None)
 
 
 async def find_session_again(portal: Portal, visit: Visit) -> Visit:

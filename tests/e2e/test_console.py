@@ -86,15 +86,27 @@ def test_a_person_creates_a_user_in_a_group_with_a_key_and_deletes_it_again(worl
     go_to(page, "Users")
     page.get_by_role("link", name="Create user").click()
     page.get_by_label("User name").fill("erika")
+    page.get_by_label("Path").fill("nowhere")
     page.get_by_role("button", name="Create user").click()
+    expect(page.get_by_role("alert")).to_contain_text("A value is not valid")
+    expect(page.get_by_label("Path")).to_be_focused()
+    expect(page.get_by_label("User name")).to_have_value("erika")
+    page.get_by_label("Path").fill("/")
+    page.get_by_role("button", name="Create user").dblclick()  # which creates one, and is no error
     expect(page.get_by_role("heading", name="erika", exact=True)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
     assert iam.get_user(UserName="erika")["User"]["Path"] == "/"
     created = last_record(world, "CreateUser")
     assert created["userIdentity"]["arn"] == f"arn:aws:iam::{world.home.account_id}:user/dana"  # type: ignore[index]
 
+    page.get_by_label("Group", exact=True).fill("nowhere")
+    page.get_by_role("button", name="Add to group").click()
+    expect(page.get_by_role("alert")).to_contain_text("It is not there")
+    expect(page.get_by_label("Group", exact=True)).to_have_value("nowhere")
     page.get_by_label("Group", exact=True).fill("operators")
     page.get_by_role("button", name="Add to group").click()
-    expect(page.get_by_role("link", name="operators")).to_be_visible()
+    expect(page.get_by_role("link", name="operators")).to_be_in_viewport()
+    expect(page.get_by_label("Group", exact=True)).to_be_focused()
     page.get_by_role("button", name="Create access key").click()
     secret = copied(page, page.get_by_role("button", name="Copy secret"))
     assert len(secret) == 40
@@ -127,7 +139,7 @@ def test_the_editor_shows_a_mistake_at_its_line_while_somebody_types(world: Worl
     text.fill(text.input_value().replace("Alow", "Allow").replace("s3:GetObject", "s3:GetObjekt"))
     expect(findings).to_contain_text("No action is called s3:GetObjekt")
     text.fill(text.input_value().replace("GetObjekt", "GetObject"))
-    expect(findings).to_contain_text("Nothing to find fault with.")
+    expect(findings).to_contain_text("No findings.")
     page.get_by_role("button", name="Create policy").click()
     expect(page.get_by_role("heading", name="reports")).to_be_visible()
     arn = f"arn:aws:iam::{world.home.account_id}:policy/reports"

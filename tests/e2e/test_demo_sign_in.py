@@ -54,7 +54,7 @@ def test_dana_signs_in_with_the_password_that_the_demo_prints(demo: PortalServer
     printed = re.search(r"^.*\bdana\b.*\s(\S+)$", demo.log.partition("One-time passwords")[2], re.MULTILINE)
     assert printed is not None, demo.log
     sign_in_at_portal(page, demo.origin, "workloads", "dana", printed[1])
-    page.get_by_label("Present password").fill(printed[1])
+    page.get_by_label("Current password").fill(printed[1])
     page.get_by_label("New password", exact=True).fill(PASSWORD)
     page.get_by_label("New password, once more").fill(PASSWORD)
     page.get_by_role("button", name="Change password and sign in").click()

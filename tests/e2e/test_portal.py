@@ -291,16 +291,21 @@ def test_a_password_that_must_change_is_changed_first_and_ends_other_sessions(
     expect(page).to_have_url(f"{world.origin}/sign-in")
     sign_in(page, world.origin, world.home.account_id, "frank", "one-time 1 Pass")
 
-    def change(new: str, again: str) -> None:
-        page.get_by_label("Present password").fill("one-time 1 Pass")
+    def change(new: str, again: str, current: str = "one-time 1 Pass") -> None:
+        page.get_by_label("Current password").fill(current)
         page.get_by_label("New password", exact=True).fill(new)
         page.get_by_label("New password, once more").fill(again)
         page.get_by_role("button", name="Change password and sign in").click()
 
     change("Another 2 Password", "Another 3 Password")
     expect(page.get_by_role("alert")).to_contain_text("differ")
+    expect(page.get_by_text("At least 8 characters, and three of these")).to_be_visible()
+    change("Another 2 Password", "Another 2 Password", "not that")
+    expect(page.get_by_role("alert")).to_contain_text("The current password is not right.")
+    expect(page.locator("[aria-invalid=true]")).to_have_attribute("name", "password")
     change("one-time 1 Pass", "one-time 1 Pass")
     expect(page.get_by_role("alert")).to_contain_text("The new password is the present one.")
+    expect(page.locator("[aria-invalid=true]")).to_have_attribute("name", "new_password")
     change("Another 2 Password", "Another 2 Password")
     expect(page).to_have_url(f"{world.origin}/access")
     expect(page.get_by_text("There is no role that you may take")).to_be_visible()

@@ -98,7 +98,7 @@ def test_a_role_opens_the_console_and_without_one_there_is_none(scene: Scene, pa
     assert listed["userIdentity"]["arn"] == arn
     page.get_by_role("link", name="Your security").click()
     expect(page.get_by_role("heading", name="Where you are signed in")).to_be_visible()
-    expect(page.get_by_label("Present password")).to_have_count(0)
+    expect(page.get_by_label("Current password")).to_have_count(0)
     page.goto(f"{scene.origin}/console")
     page.get_by_role("button", name="Leave the role").click()
     expect(page).to_have_url(f"{scene.origin}/access")
@@ -153,6 +153,7 @@ def test_who_says_no_at_the_provider_is_told_so_and_the_journal_has_the_reason(
     expect(page.get_by_role("alert")).to_have_text(
         f"{LABEL} did not sign you in. Try again, or ask the operator of this portal."
     )
+    expect(page.locator("[aria-invalid]")).to_have_count(0)  # nobody has typed a password
     failure = last_failure(scene.server)
     assert failure["errorMessage"] == "check failed: authorization: found access_denied, wanted a code"
     assert failure["additionalEventData"] == {"IdentityProvider": LABEL}

@@ -42,7 +42,7 @@ def open_security(page: Page, server: PortalServer, home: Account, name: str) ->
 
 
 def change_password(page: Page, old: str, new: str, again: str) -> None:
-    page.get_by_label("Present password").fill(old)
+    page.get_by_label("Current password").fill(old)
     page.get_by_label("New password", exact=True).fill(new)
     page.get_by_label("New password, once more").fill(again)
     page.get_by_role("button", name="Change password").click()
@@ -54,9 +54,12 @@ def test_a_password_is_changed_given_the_present_one(server: PortalServer, home:
     expect(page.get_by_role("alert")).to_contain_text("differ")
     change_password(page, "wrong", "Another 2 Password", "Another 2 Password")
     expect(page.get_by_role("alert")).to_contain_text("The old password was incorrect.")
+    expect(page.get_by_label("Current password")).to_be_focused()
     change_password(page, PASSWORD, "short", "short")
     expect(page.get_by_role("alert")).to_contain_text("This was not done")
+    expect(page.get_by_label("New password", exact=True)).to_be_focused()
     change_password(page, PASSWORD, "Another 2 Password", "Another 2 Password")
+    expect(page.get_by_text("Your password was changed just now.")).to_be_in_viewport()
     expect(page.get_by_role("alert")).to_have_count(0)
     assert Client(server).sign_in(home.account_id, "alice", PASSWORD).status == 403
     assert Client(server).sign_in(home.account_id, "alice", "Another 2 Password").status == 303
@@ -69,6 +72,11 @@ def test_a_device_is_enrolled_with_its_picture_and_asked_for_at_the_next_sign_in
     server: PortalServer, home: Account, page: Page
 ) -> None:
     open_security(page, server, home, "erin")
+    page.get_by_label("Name of the device").fill("erins phone")
+    page.evaluate("document.querySelectorAll('form').forEach(form => form.noValidate = true)")
+    page.get_by_role("button", name="Add a device").click()
+    expect(page.get_by_role("alert")).to_contain_text("no spaces")
+    expect(page.get_by_label("Name of the device")).to_have_value("erins phone")
     page.get_by_label("Name of the device").fill("erins-phone")
     page.get_by_role("button", name="Add a device").click()
     picture = page.get_by_role("img", name="QR code for the app")
@@ -81,6 +89,8 @@ def test_a_device_is_enrolled_with_its_picture_and_asked_for_at_the_next_sign_in
     page.get_by_label("Next code").fill("000001")
     page.get_by_role("button", name="Enable the device").click()
     expect(page.get_by_role("alert")).to_contain_text("This was not done")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+    expect(page.get_by_label("First code")).to_be_focused()
     page.get_by_label("First code").fill(totp(seed, step - 1))
     page.get_by_label("Next code").fill(totp(seed, step))
     page.get_by_role("button", name="Enable the device").click()
@@ -91,6 +101,8 @@ def test_a_device_is_enrolled_with_its_picture_and_asked_for_at_the_next_sign_in
     page.get_by_role("button", name="Remove erins-phone").click()
     expect(page.get_by_text("No second factor")).to_be_visible()
     assert Client(server).sign_in(home.account_id, "erin").header("Location") == "/access"
+    devices = server.client("iam", home.root).list_virtual_mfa_devices(AssignmentStatus="Unassigned")
+    assert devices["VirtualMFADevices"] == []  # so that its name can be used again
 
 
 def test_the_root_user_enrols_a_device(server: PortalServer, home: Account, page: Page) -> None:
@@ -98,7 +110,7 @@ def test_the_root_user_enrols_a_device(server: PortalServer, home: Account, page
     server.set_password(account, None, "root has 1 Password")
     sign_in(page, server.origin, account.account_id, None, "root has 1 Password")
     page.get_by_role("link", name="Your security").click()
-    expect(page.get_by_label("Present password")).to_have_count(0)
+    expect(page.get_by_label("Current password")).to_have_count(0)
     page.get_by_role("button", name="Add a device").click()
     page.get_by_text("Enter the key by hand instead").click()
     seed = b32decode(page.locator(".seed").inner_text())
@@ -145,6 +157,8 @@ def test_sessions_in_other_browsers_are_seen_and_ended(
     page.get_by_role("button", name="Sign out everywhere").click()
     expect(page).to_have_url(f"{server.origin}/sign-in")
     assert [client.get("/access").status for client in (first, second)] == [303, 303]
+    assert "Your sign-in has ended." in first.get("/sign-in").body
+    assert "Your sign-in has ended." not in Client(server).get("/sign-in").body
     assert [one["eventName"] for one in records(server)][-2:] == ["Logout", "Logout"]
 
 

@@ -47,6 +47,14 @@ if (countdown) {
   show();
 }
 
+// Begin with the field that was refused, where nothing has the focus. An address with `#…` takes it from every other
+// element, `autofocus` included, and does so until the page is loaded.
+addEventListener("load", () => {
+  if (document.activeElement === document.body) {
+    document.querySelector('main [aria-invalid="true"]')?.focus({ preventScroll: true });
+  }
+});
+
 // Go on by itself from a page that only hands something over.
 document.querySelector("form[data-goes-on]")?.requestSubmit();
 document.querySelector("a[data-goes-on]")?.click();
@@ -124,6 +132,30 @@ if (themes) {
   });
 }
 
+
+// A form is sent once: a second click, while the answer is on its way, would do the same thing again. Afterwards the
+// page is where it was, with the focus in the same form; where something was refused, it begins with that.
+const PLACE = "place";
+const LONGEST_ANSWER = 10000;
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+  if ("sent" in form.dataset) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "";
+  setTimeout(() => delete form.dataset.sent, LONGEST_ANSWER);
+  const operation = form.querySelector('input[name="do"]')?.value ?? "";
+  sessionStorage.setItem(PLACE, JSON.stringify({ path: location.pathname, top: scrollY, operation }));
+});
+const place = JSON.parse(sessionStorage.getItem(PLACE));
+sessionStorage.removeItem(PLACE);
+if (place?.path === location.pathname && !location.hash && !document.querySelector("[role=alert]")) {
+  scrollTo(0, place.top);
+  const sent = document.querySelector(`input[name="do"][value="${CSS.escape(place.operation)}"]`);
+  sent?.form.querySelector("input:not([type=hidden]), select, button")?.focus({ preventScroll: true });
+}
 
 // The policy editor: while the person types, the server reads the text and says what it finds.
 const editor = document.querySelector("[data-check]");

@@ -30,8 +30,9 @@ class Draft(msgspec.Struct, frozen=True):
     """A policy that is being written.
 
     `kind` is identity, managed or trust; `operation` stores it, `member` is its parameter for the text. `heading` is
-    what the policy is of, `back` the page to return to. `is_named` asks for a name, `is_described` for more.
-    `find_edited` finds who has the policy; None for one that nobody has yet, and for a trust policy.
+    what the policy is of, `back` the page to return to. `name` is the policy's and `owner` whose it is, "" without one.
+    `is_named` asks for a name, `is_described` for more. `find_edited` finds who has the policy; None for one that
+    nobody has yet, and for a trust policy.
     """
 
     kind: str
@@ -43,6 +44,8 @@ class Draft(msgspec.Struct, frozen=True):
     is_named: bool = False
     is_described: bool = False
     find_edited: FindEdited | None = None
+    name: str = ""
+    owner: str = ""
 
 
 def indented(document: str) -> str:

@@ -61,6 +61,8 @@ def _draft(holder: PolicyHolder, text: str, name: str = "") -> Draft:
         back=holder.path,
         is_named=not name,
         find_edited=find_edited if name else None,
+        name=name,
+        owner=holder.name,
     )
 
 

@@ -144,6 +144,7 @@ def _new_version(visit: Visit, text: str) -> Draft:
         heading="new_version",
         back=_path(visit),
         find_edited=lambda portal, visit: find_managed(portal, visit, _arn(visit)),
+        name=_arn(visit).rpartition("/")[2],
     )
 
 

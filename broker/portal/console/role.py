@@ -105,6 +105,7 @@ def _trust(visit: Visit, document: str) -> Draft:
         text=indented(document),
         heading="trust",
         back=_holder(visit).path,
+        owner=_holder(visit).name,
     )
 
 

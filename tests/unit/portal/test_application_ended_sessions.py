@@ -1,6 +1,7 @@
 """A session that is ended while its form is still arriving allows nothing any more, and does nothing."""
 
 from collections.abc import AsyncIterator
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from broker.credentials.sso_sessions import shard_of
 from broker.errors import Refusal
 from broker.portal import authorize, device, login
 from broker.portal.application import make_application
-from broker.portal.cookies import SignInState, cookie_line
+from broker.portal.cookies import SignInState, cookie_line, open_cookie
 from broker.portal.dependencies import Portal
 from broker.portal.sessions import choose_theme, find_session, new_session, put_session, reference_of
 from broker.portal.visit import Visit
@@ -70,7 +71,9 @@ class Scene:
     async def nothing(self) -> None:
         """Nothing happens meanwhile."""
 
-    async def post(self, target: str, form: dict[str, str], meanwhile: Any) -> web.StreamResponse:
+    async def post(
+        self, target: str, form: dict[str, str], meanwhile: Any, referer: str = ""
+    ) -> web.StreamResponse:
         """What the application answers to the form, whose last byte comes after `meanwhile`."""
         keyring, entropy = self.world.broker.mint.keyring(), self.portal.tools.entropy
         line = cookie_line(keyring, reference_of(self.session), entropy, is_secure=False)
@@ -79,6 +82,7 @@ class Scene:
             "Host": HOST,
             "Cookie": line.partition(";")[0],
             "Content-Type": "application/x-www-form-urlencoded",
+            "Referer": referer,
         }
         request = make_mocked_request("POST", target, headers=headers, payload=body)
         match = await make_application(self.portal).router.resolve(request)
@@ -186,3 +190,26 @@ async def test_a_form_is_answered_with_the_session_as_it_is_once_the_form_has_ar
     assert answer.text is not None
     assert 'data-theme="dark"' in answer.text
     assert await find_session(scene.portal, reference_of(scene.session), NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("referer", "wanted"),
+    [
+        (f"http://{HOST}/security?x=1", "/security?x=1"),
+        ("", ""),
+        (f"http://{HOST}", ""),
+        ("http://elsewhere.example/security", ""),
+        (f"http://{HOST}.elsewhere.example/security", ""),
+        (f"http://{HOST}//elsewhere.example/", ""),
+        (f"http://{HOST}/\\elsewhere.example/", ""),
+    ],
+)
+async def test_who_signs_in_again_after_a_lost_form_comes_back_to_its_page(
+    scene: Scene, referer: str, wanted: str
+) -> None:
+    answer = await scene.post("/security", {"do": "CreateAccessKey"}, scene.end, referer)
+    assert (answer.status, answer.headers["Location"]) == (303, "/sign-in")
+    cookie = SimpleCookie(answer.headers["Set-Cookie"])["broker-sign-in"].value
+    state = open_cookie(scene.world.broker.mint.keyring(), cookie, SignInState, NOW)
+    assert state is not None
+    assert (state.wanted, state.identity) == (wanted, None)

@@ -3,6 +3,7 @@
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.credentials.password_changes import find_password_policy
 from broker.credentials.sign_in import PasswordAccepted, change_password_at_sign_in
 from broker.errors import Refusal
 from broker.names.secret import SecretKey
@@ -14,13 +15,26 @@ from broker.portal.routes import Route
 from broker.portal.sign_in_records import PASSWORD_UPDATED, begin_record, note_failure, note_success
 from broker.portal.signing_in import NEW_PASSWORD, SIGN_IN, go_on, new_state, with_state
 from broker.portal.visit import Visit
+from broker.storage.password_records import PasswordPolicy
 from broker.storage.portal_records import IamUserIdentity, Identity
 
 
 async def show(portal: Portal, visit: Visit) -> web.Response:
-    if not await _may_change(portal, visit.state):
+    state = visit.state
+    if state is None or state.identity is None or not await _may_change(portal, state):
         return see_other(SIGN_IN)
-    return page(portal, visit, "new_password", error="")
+    return await _page(portal, visit, state.identity, 200, "")
+
+
+async def rules_of_password(portal: Portal, identity: Identity) -> PasswordPolicy | None:
+    """What a new password has to be like; without the gate, for a refused password says the same."""
+    user_name = identity.user_name if isinstance(identity, IamUserIdentity) else None
+    return await find_password_policy(portal.tools.store.transaction(), identity.account_id, user_name)
+
+
+async def _page(portal: Portal, visit: Visit, identity: Identity, status: int, error: str) -> web.Response:
+    policy = await rules_of_password(portal, identity)
+    return page(portal, visit, "new_password", status=status, error=error, password_policy=policy)
 
 
 async def change(portal: Portal, visit: Visit) -> web.Response:
@@ -30,12 +44,12 @@ async def change(portal: Portal, visit: Visit) -> web.Response:
     portal.tools.journal.catch_up()
     new = visit.form.get("new_password", "")
     if new != visit.form.get("repeated_password", ""):
-        return page(portal, visit, "new_password", status=400, error=texts_of("new_password").different)
+        return await _page(portal, visit, state.identity, 400, texts_of("new_password").different)
     try:
         accepted = await _change(portal, visit, state.identity, SecretKey(new))
     except Refusal as refusal:
         status = {"Throttling": 429, "PasswordPolicyViolation": 400}.get(refusal.code, 403)
-        return page(portal, visit, "new_password", status=status, error=refusal.message)
+        return await _page(portal, visit, state.identity, status, refusal.message)
     mark = accepted.password_mark
     return await go_on(portal, visit, replace(state, must_change=False, password_mark=mark))
 

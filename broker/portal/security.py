@@ -23,6 +23,7 @@ from broker.portal.console.operations import (
 )
 from broker.portal.dependencies import Portal
 from broker.portal.devices import shown_devices
+from broker.portal.new_password import rules_of_password
 from broker.portal.refusals import shown_refusal
 from broker.portal.rendering import page, see_other, texts_of
 from broker.portal.routes import Route
@@ -101,9 +102,10 @@ async def show_security(
 
 
 async def _credentials(portal: Portal, visit: Visit) -> dict[str, Any]:
-    """What the person proves themselves with, each an answer or a Refusal."""
+    """What the person proves themselves with, each an answer or a Refusal; and what a new password has to be like."""
+    assert visit.session is not None
     return {
-        "password_policy": await attempt(portal, visit, "GetAccountPasswordPolicy"),
+        "password_policy": await rules_of_password(portal, visit.session.identity),
         "keys": await _keys(portal, visit),
         "devices": await _devices(portal, visit),
     }

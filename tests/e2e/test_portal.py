@@ -309,8 +309,10 @@ def test_a_password_that_must_change_is_changed_first_and_ends_other_sessions(
         page.get_by_label("New password, once more").fill(again)
         page.get_by_role("button", name="Change password and sign in").click()
 
+    expect(page.get_by_text("At least eight characters of three of these kinds")).to_be_visible()
     change("Another 2 Password", "Another 3 Password")
     expect(page.get_by_role("alert")).to_contain_text("differ")
+    expect(page.get_by_text("At least eight characters of three of these kinds")).to_be_visible()
     change("one-time 1 Pass", "one-time 1 Pass")
     expect(page.get_by_role("alert")).to_contain_text("The new password is the present one.")
     change("Another 2 Password", "Another 2 Password")

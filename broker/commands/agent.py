@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from broker.agent.settings import AgentSettings
 
 DESCRIPTION = """\
+Serve credentials of a broker elsewhere to the pods, containers and machines of this node, or to programs of a laptop.
+
   broker agent --config /etc/broker/agent.toml     serve the endpoints that the file names
   broker agent --config FILE --check               only say whether the file can be used
   broker agent --profile dev --profile prod=9911   for a laptop: a port of the loopback address for each profile of

@@ -59,7 +59,9 @@ def environment_of(
     access_key_id: str, secret_access_key: str, token: str | None, client: Any
 ) -> dict[str, str]:
     """What a program needs to use these credentials with the broker of `client`."""
+    from broker.portal.shells import broker_variables
+
     variables = {"AWS_ACCESS_KEY_ID": access_key_id, "AWS_SECRET_ACCESS_KEY": secret_access_key}
     if token:
         variables["AWS_SESSION_TOKEN"] = token
-    return {**variables, "AWS_ENDPOINT_URL": client.meta.endpoint_url, "AWS_REGION": client.meta.region_name}
+    return variables | broker_variables(client.meta.endpoint_url, client.meta.region_name)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("broker.gateway")
 
 DESCRIPTION = """\
-  broker gateway --config broker.toml        S3 with the accounts, sessions and policies of this broker
+Serve S3 in front of a store, with the accounts, sessions and policies of this broker.
+
+  broker gateway --config broker.toml
+  broker gateway --listen 127.0.0.1:9000 --store-url http://127.0.0.1:9001
 
 It is a process of its own beside `broker serve`, with the same settings: it opens the store of records and the master
 key, and passes on to the store at gateway.store_url what the gate allows. Any number may run. config/gateway.md is the

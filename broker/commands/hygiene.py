@@ -76,6 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     async def work(broker: "Broker") -> int:
         from broker.commands.terminal import print_json
+        from broker.hygiene.rules import Severity
 
         limits, rules = _chosen_limits(chosen), _chosen_rules(chosen)
         found = [
@@ -84,6 +85,7 @@ def run(chosen: argparse.Namespace) -> int:
             for one in await _findings(broker, account, limits)
             if one.rule.name in rules
         ]
+        found.sort(key=lambda pair: list(Severity).index(pair[1].rule.severity))
         if chosen.json:
             print_json([_shown(account, one) for account, one in found])
         else:

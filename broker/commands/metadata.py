@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from broker.storage.store import Transaction
 
 DESCRIPTION = """\
+Give containers credentials of roles, and print the certificate of instance identity documents.
+
   broker metadata certificate > broker-instances.pem         the certificate that verifies identity documents
   broker metadata container arn:aws:iam::123456789012:role/app --hours 12
                                                              credentials for a container, as environment variables

@@ -130,10 +130,27 @@ def parser_of(explained: Iterable[str]) -> argparse.ArgumentParser:
 
 
 def _describe_actions(command: argparse.ArgumentParser) -> None:
-    """The help of an action begins with the sentence by which its command lists it, where it has no text of its own."""
+    """The help of an action that has no text of its own: the sentence of its command's list, and the examples there."""
     for one in command._actions:
         if isinstance(one, argparse._SubParsersAction):
             for listed in one._choices_actions:
                 sentence = listed.help or ""
                 action = one.choices[listed.dest]
-                action.description = action.description or f"{sentence[:1].upper()}{sentence[1:]}."
+                shown = examples_of(command.description or "", f"{command.prog} {listed.dest}")
+                own = action.description or f"{sentence[:1].upper()}{sentence[1:]}."
+                if shown and f"  {action.prog}" not in own:
+                    action.description = f"{own.rstrip()}\n\n{shown}"
+                    action.formatter_class = argparse.RawDescriptionHelpFormatter
+                else:
+                    action.description = own
+
+
+def examples_of(description: str, command: str) -> str:
+    """The examples of `command` in the help of which it is a part, each with the lines that continue it."""
+    lines, goes_on = [], False
+    for line in description.splitlines():
+        begins = f"{line} ".startswith(f"  {command} ") or f" | {command} " in line
+        goes_on = begins or (goes_on and line.startswith("    "))
+        if goes_on:
+            lines.append(line)
+    return "".join(f"{line}\n" for line in lines)

@@ -16,6 +16,7 @@ DESCRIPTION = """\
 Check and evaluate policies with the engine that decides requests.
 
   broker policy check trust.json --kind trust          AWS's error for the document, if it is malformed
+  broker policy check new.json --no-new-access old.json
   broker policy simulate --policy reader.json --action s3:GetObject --resource arn:aws:s3:::reports/2026.csv
   broker policy explain --principal arn:aws:iam::111111111111:user/alice --action sts:AssumeRole \\
       --resource arn:aws:iam::222222222222:role/data-reader --context sts:ExternalId=demo-external-id
@@ -65,12 +66,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="exit with 1 for warnings, too, not for errors only"
     )
     _add_custom_checks(check)
-    for name, help_text in (
-        ("simulate", "allowed or not, in a line"),
-        ("explain", "the outcome of each layer"),
+    for name, help_text, sentence in (
+        ("simulate", "allowed or not, in a line", "Decide requests, and print a line for each."),
+        (
+            "explain",
+            "the outcome of each layer",
+            "Decide a request, and print the outcome of each layer of policies.",
+        ),
     ):
         asking = actions.add_parser(
-            name, help=help_text, description=ASKING, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=help_text,
+            description=f"{sentence}\n{ASKING}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_question(asking)
         add_settings_arguments(asking)

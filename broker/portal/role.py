@@ -11,7 +11,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.favourites import find_favourites
 from broker.portal.rendering import page
 from broker.portal.routes import Route
-from broker.portal.shells import forms_of
+from broker.portal.shells import Form, forms_of
 from broker.portal.taking import is_own_role, take_role
 from broker.portal.visit import Visit
 from broker.protocol.shapes.sts import Credentials
@@ -76,7 +76,9 @@ async def _shown(
     assert visit.session is not None
     store = portal.tools.store.transaction()
     favourites = await find_favourites(store, visit.session.identity.subject)
-    forms = forms_of(credentials, found.role.role_name, portal.api_url) if credentials is not None else ()
+    forms: tuple[Form, ...] = ()
+    if credentials is not None:
+        forms = forms_of(credentials, found.role.role_name, portal.api_url, portal.sso_region)
     return page(
         portal,
         visit,

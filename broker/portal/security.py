@@ -138,19 +138,11 @@ async def _credentials(portal: Portal, visit: Visit) -> dict[str, Any]:
     """What the person proves themselves with, each an answer or a Refusal."""
     return {
         "password_changed_at": await _password_changed_at(portal, visit),
-        **await _password_rules(portal, visit),
+        # Without the gate: a refused password says the same.
+        "password_policy": await find_password_policy(portal.tools.store.transaction(), *_owner(visit)),
         "keys": await _keys(portal, visit),
         "devices": await _devices(portal, visit),
     }
-
-
-async def _password_rules(portal: Portal, visit: Visit) -> dict[str, Any]:
-    """The account's rules, where the person may know them; a policy of None is that it has none of its own."""
-    answer = await attempt(portal, visit, "GetAccountPasswordPolicy")
-    may_know = not isinstance(answer, Refusal) or answer.code == "NoSuchEntity"
-    store, account, user_name = portal.tools.store.transaction(), *_owner(visit)
-    policy = await find_password_policy(store, account, user_name) if may_know else None
-    return {"shows_password_rules": may_know, "password_policy": policy}
 
 
 def _owner(visit: Visit) -> tuple[str, str | None]:

@@ -21,22 +21,29 @@ class Form(msgspec.Struct, frozen=True):
         return f"Form({self.name}, ***)"
 
 
-def forms_of(credentials: Credentials, profile: str, api_url: str) -> tuple[Form, ...]:
-    """`profile` is what the file's section is called; `api_url` is left out where it is ""."""
+def forms_of(credentials: Credentials, profile: str, api_url: str, region: str) -> tuple[Form, ...]:
+    """`profile` is what the file's section is called; where `api_url` is "", neither it nor the region is shown."""
     variables = {
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
         "AWS_SESSION_TOKEN": credentials.session_token,
     }
+    settings = {name.lower(): value for name, value in variables.items()}
     if api_url:
-        variables["AWS_ENDPOINT_URL"] = api_url
+        variables |= broker_variables(api_url, region)
+        settings |= {"endpoint_url": api_url, "region": region}
     return (
         Form("bash", "bash, zsh", shell_lines("bash", variables)),
         Form("fish", "fish", shell_lines("fish", variables)),
         Form("powershell", "PowerShell", shell_lines("powershell", variables)),
-        Form("file", "~/.aws/credentials", _file_text(variables, profile)),
+        Form("file", "~/.aws/credentials", _file_text(settings, profile)),
         Form("json", "JSON", _json_text(credentials)),
     )
+
+
+def broker_variables(api_url: str, region: str) -> dict[str, str]:
+    """Where a broker is. The AWS CLI 1 and boto3 read only the third name, other SDKs only the second."""
+    return {"AWS_ENDPOINT_URL": api_url, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 
 
 def shell_lines(shell: str, variables: dict[str, str]) -> str:
@@ -51,9 +58,8 @@ def shell_lines(shell: str, variables: dict[str, str]) -> str:
     return "".join(f"{_ASSIGNMENTS[shell].format(name, value)}\n" for name, value in variables.items())
 
 
-def _file_text(variables: dict[str, str], profile: str) -> str:
-    names = {"AWS_ENDPOINT_URL": "endpoint_url"}
-    lines = [f"{names.get(name, name.lower())} = {value}" for name, value in variables.items()]
+def _file_text(settings: dict[str, str], profile: str) -> str:
+    lines = [f"{name} = {value}" for name, value in settings.items()]
     return "\n".join([f"[{profile}]", *lines, ""])
 
 

@@ -73,7 +73,8 @@ def test_the_lines_of_env_are_evaluated_by_a_shell(alice: Person) -> None:
         [
             "bash",
             "-c",
-            f'eval "$({sys.executable} -m broker env --profile reader)" && {sys.executable} -m broker whoami --json',
+            f'eval "$({sys.executable} -m broker env --profile reader)" && echo "$AWS_REGION $AWS_DEFAULT_REGION" >&2 '
+            f"&& {sys.executable} -m broker whoami --json",
         ],
         env=alice.environment,
         capture_output=True,
@@ -82,6 +83,7 @@ def test_the_lines_of_env_are_evaluated_by_a_shell(alice: Person) -> None:
     )
     assert json.loads(ended.stdout)["Arn"].endswith(":assumed-role/reader/night"), ended.stderr
     assert json.loads(ended.stdout)["Method"] == "env"
+    assert ended.stderr.split() == ["us-east-1", "us-east-1"]
 
 
 def test_one_command_runs_as_the_role_and_its_status_is_the_commands(alice: Person) -> None:

@@ -50,6 +50,7 @@ def change_password(page: Page, old: str, new: str, again: str) -> None:
 
 def test_a_password_is_changed_given_the_present_one(server: PortalServer, home: Account, page: Page) -> None:
     open_security(page, server, home, "alice")
+    expect(page.get_by_text("At least 8 characters, and three of these")).to_be_visible()
     change_password(page, PASSWORD, "Another 2 Password", "Another 3 Password")
     expect(page.get_by_role("alert")).to_contain_text("differ")
     change_password(page, "wrong", "Another 2 Password", "Another 2 Password")
@@ -66,6 +67,21 @@ def test_a_password_is_changed_given_the_present_one(server: PortalServer, home:
     written = json.dumps(records(server))
     assert "Another 2 Password" not in written
     assert "ChangePassword" in written
+
+
+def test_the_accounts_rules_for_passwords_are_shown_to_who_may_not_read_its_policy(
+    server: PortalServer, page: Page
+) -> None:
+    account = server.new_account()
+    new_user(server, account, "rita")
+    server.set_password(account, "rita")
+    server.client("iam", account.root).update_account_password_policy(
+        MinimumPasswordLength=14, RequireNumbers=True, RequireSymbols=True, PasswordReusePrevention=3
+    )
+    sign_in(page, server.origin, account.account_id, "rita")
+    page.goto(f"{server.origin}/security")
+    rules = "At least 14 characters. A digit. A symbol. None of your last 3."
+    expect(page.get_by_text(rules, exact=True)).to_be_visible()
 
 
 def test_a_device_is_enrolled_with_its_picture_and_asked_for_at_the_next_sign_in(

@@ -5,6 +5,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from broker.app import clock, open_broker
 from broker.commands import hygiene
 from broker.config import Settings
@@ -194,3 +196,17 @@ def test_a_store_that_cannot_be_read_is_no_finding(run: Run, settings: Settings)
     in_broker(settings, tidy)
     ended = run("hygiene", "--store", "redis://127.0.0.1:1")
     assert ended.status == 3
+
+
+def test_of_several_accounts_the_most_severe_findings_come_first(run: Run, settings: Settings) -> None:
+    async def with_another(store: Transaction) -> None:
+        await untidy(store)
+        store.put(ACCOUNTS, "", Account(account_id=OTHER))
+        policy = await store.find(POLICIES, HERE, "all")
+        assert policy is not None
+        store.put(POLICIES, OTHER, replace(policy, account_id=OTHER, policy_id="2"))
+
+    in_broker(settings, with_another)
+    severities = [one["severity"] for one in json.loads(run("hygiene", "--json").shown)]
+    assert severities == sorted(severities, key=["high", "medium", "low"].index)
+    assert severities.count("high") == 3

@@ -19,7 +19,9 @@ CREDENTIALS = Credentials(
 
 
 def text_of(name: str, api_url: str = "") -> str:
-    return next(form.text for form in forms_of(CREDENTIALS, "reader", api_url) if form.name == name)
+    return next(
+        form.text for form in forms_of(CREDENTIALS, "reader", api_url, "eu-west-1") if form.name == name
+    )
 
 
 @pytest.mark.parametrize(("form", "shell"), [("bash", "bash"), ("bash", "sh"), ("fish", "fish")])
@@ -33,6 +35,8 @@ def test_a_shell_has_the_very_values_after_the_lines(form: str, shell: str) -> N
     assert values["AWS_SECRET_ACCESS_KEY"] == CREDENTIALS.secret_access_key
     assert values["AWS_SESSION_TOKEN"] == CREDENTIALS.session_token
     assert values["AWS_ENDPOINT_URL"] == "https://sts.example.com"
+    # The AWS CLI 1 asks for a region where it has only AWS_REGION.
+    assert values["AWS_REGION"] == values["AWS_DEFAULT_REGION"] == "eu-west-1"
 
 
 def test_powershell_has_one_assignment_a_line() -> None:
@@ -47,6 +51,13 @@ def test_the_file_is_a_section_that_sdks_read() -> None:
         "aws_secret_access_key": CREDENTIALS.secret_access_key,
         "aws_session_token": CREDENTIALS.session_token,
     }
+
+
+def test_the_section_says_where_the_broker_is_where_the_portal_knows_it() -> None:
+    file = configparser.RawConfigParser()
+    file.read_string(text_of("file", "https://sts.example.com"))
+    assert file["reader"]["endpoint_url"] == "https://sts.example.com"
+    assert file["reader"]["region"] == "eu-west-1"
 
 
 def test_json_is_what_a_credential_process_prints() -> None:
@@ -64,8 +75,8 @@ def test_json_is_what_a_credential_process_prints() -> None:
 )
 def test_a_value_that_could_end_a_quoted_word_is_never_shown(bad: str) -> None:
     with pytest.raises(ValueError, match="single quotes"):
-        forms_of(CREDENTIALS, "reader", bad)
+        forms_of(CREDENTIALS, "reader", bad, "eu-west-1")
 
 
 def test_a_form_does_not_print_its_secret() -> None:
-    assert "se/cret" not in repr(forms_of(CREDENTIALS, "reader", ""))
+    assert "se/cret" not in repr(forms_of(CREDENTIALS, "reader", "", "eu-west-1"))

@@ -1,6 +1,7 @@
 """Whether the memory of a broker stays flat for hours: a mixed load at a fixed rate, and what is in memory each minute.
 
-The store has 1,000 accounts with 20 roles each (scripts/bench/populate.py); one worker serves it, from SQLite or Redis.
+The store has 1,000 accounts (--accounts) with 20 roles each (scripts/bench/populate.py); one worker serves it, from
+SQLite or Redis.
 
 mixed      AssumeRole of roles drawn evenly, GetCallerIdentity by keys and by the sessions that were assumed, IAM's
            readings by page and by name, policies of roles that are written.
@@ -44,7 +45,7 @@ from serving import Server, free_address, signed
 
 from tests.redis_server import RedisServer
 
-ACCOUNTS, ROLES = 1000, 20
+ROLES = 20
 CONNECTIONS = 8
 ENTRY_BYTES = 1500  # a login, with its caller; a signing key takes less
 FLAT = 8.0  # bytes a request
@@ -68,8 +69,9 @@ class Session(NamedTuple):
 class Load:
     """Makes requests; remembers the sessions that were minted, and the users that were made."""
 
-    def __init__(self, host: str, seed: int, strangers: float) -> None:
+    def __init__(self, host: str, accounts: int, seed: int, strangers: float) -> None:
         self._host = host
+        self._accounts = accounts
         self._random = Random(seed)
         self._strangers = strangers
         self._sessions: list[Session] = []
@@ -101,7 +103,7 @@ class Load:
             self._sessions[self._random.randrange(_MOST_SESSIONS)] = session
 
     def _account(self) -> int:
-        return self._random.randrange(ACCOUNTS)
+        return self._random.randrange(self._accounts)
 
     def _request(self, account: int, action: str, service: str = "iam", **parameters: str) -> bytes:
         return signed(self._host, {"Action": action, **parameters}, *access_key(account_id(account)), service)
@@ -326,7 +328,7 @@ async def soak(
 ) -> list[dict[str, object]]:
     began, samples, counts = time.monotonic(), [], Counts()
     until = began + chosen.hours * 3600
-    load = Load(server.address, 1, 2 / 3 if chosen.load == "strangers" else 0.0)
+    load = Load(server.address, chosen.accounts, 1, 2 / 3 if chosen.load == "strangers" else 0.0)
     pause = CONNECTIONS / chosen.rate
     clients = [
         asyncio.create_task(client(load, server.address, pause, until, counts)) for _ in range(CONNECTIONS)
@@ -350,6 +352,12 @@ def main() -> None:
     )
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=250.0, help="requests a second (250)")
+    parser.add_argument(
+        "--accounts",
+        type=int,
+        default=1000,
+        help="of the store (1,000); 4,000 do not fit in its cache of records",
+    )
     parser.add_argument("--load", choices=("mixed", "strangers"), default="mixed")
     parser.add_argument("--engine", choices=("sqlite", "redis"), default="sqlite")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two lines (60)")
@@ -364,7 +372,7 @@ def main() -> None:
         store = f"sqlite:{folder}/broker.db"
         if chosen.engine == "redis":
             store = stack.enter_context(RedisServer(folder).running()).url
-        asyncio.run(fill(store, folder / "master.key", ACCOUNTS, ROLES))
+        asyncio.run(fill(store, folder / "master.key", chosen.accounts, ROLES))
         server, metrics = serve(store, folder)
         with server:
             samples = asyncio.run(soak(server, metrics, folder / BOOK, chosen))

@@ -3,6 +3,10 @@
 Law: a name is on record before the bucket is made in the store, and until after it is gone there. So a bucket in the
 store that is on record is its account's alone, and one that is not on record is nobody's: it is never taken over, and
 only the operator gives it to an account (`broker apply`).
+
+Requests for one bucket may overlap, as a client's own retry does with what it repeats. So a record is taken away only
+by the request that has made it or has deleted the bucket, where no other one has asked the store for the bucket since
+(`creation_id`); and only where the store's answer leaves no doubt that the bucket is not there.
 """
 
 from collections.abc import Awaitable, Callable
@@ -73,16 +77,22 @@ async def create_bucket(gateway: Gateway, exchange: Exchange, judge: Judge, body
     was_ours = await gateway.store.transact(take_name)
     if await _is_in_store(gateway, name):
         raise already_owned(name) if was_ours else already_exists(name)
-    await _register(gateway, exchange, was_ours=was_ours)
+    is_new = await gateway.store.transact(lambda store: _register(gateway, exchange, store))
     lock = incoming.header("x-amz-bucket-object-lock-enabled")
     headers = {"x-amz-bucket-object-lock-enabled": lock} if lock else {}
     async with await gateway.backing.send(Outgoing("PUT", name, headers=headers, body=b"")) as answer:
         await require_answer(answer, None)
         if answer.status >= 300:
-            if not was_ours:
-                await _deregister(gateway, exchange)
+            if is_new and _is_surely_not_made(answer.status):
+                await _deregister(gateway, exchange, exchange.facts.request_id)
             return await passed_error(answer, exchange.facts.request_id)
+    await gateway.store.transact(lambda store: _register_again(gateway, exchange, store))
     return web.Response(headers={"Location": f"/{name}"})
+
+
+def _is_surely_not_made(status: int) -> bool:
+    """After a conflict the bucket may be there, by a repetition of the same request; after a failure it may be, too."""
+    return 400 <= status < 500 and status != 409
 
 
 def _require_location(gateway: Gateway, constraint: str) -> None:
@@ -94,35 +104,40 @@ def _require_location(gateway: Gateway, constraint: str) -> None:
         )
 
 
-async def _register(gateway: Gateway, exchange: Exchange, *, was_ours: bool) -> None:
-    async def take(store: Transaction) -> None:
-        try:
-            record = await register_resource(
-                store,
-                exchange.account,
-                bucket_arn(exchange.incoming.bucket),
-                int(exchange.facts.now),
-                gateway.quotas.foreign_resources,
-            )
-        except Refusal as refusal:
-            if refusal.code == "LimitExceeded":
-                raise Refusal(
-                    "TooManyBuckets", "You have attempted to create more buckets than allowed"
-                ) from None
-            raise already_exists(exchange.incoming.bucket) from None
-        if not was_ours:
-            blocked = replace(record, public_access_block=OF_NEW_BUCKETS)
-            store.put(FOREIGN_RESOURCES, exchange.account, blocked)
-
-    await gateway.store.transact(take)
+async def _register(gateway: Gateway, exchange: Exchange, store: Transaction) -> bool:
+    """Put the name on record, with this request as the last one that asks for the bucket; whether it was not before."""
+    arn = bucket_arn(exchange.incoming.bucket)
+    found = await store.find(FOREIGN_RESOURCES, exchange.account, arn)
+    try:
+        record = await register_resource(
+            store, exchange.account, arn, int(exchange.facts.now), gateway.quotas.foreign_resources
+        )
+    except Refusal as refusal:
+        if refusal.code == "LimitExceeded":
+            raise Refusal(
+                "TooManyBuckets", "You have attempted to create more buckets than allowed"
+            ) from None
+        raise already_exists(exchange.incoming.bucket) from None
+    if found is None:
+        record = replace(record, public_access_block=OF_NEW_BUCKETS)
+    store.put(FOREIGN_RESOURCES, exchange.account, replace(record, creation_id=exchange.facts.request_id))
+    return found is None
 
 
-async def _deregister(gateway: Gateway, exchange: Exchange) -> None:
+async def _register_again(gateway: Gateway, exchange: Exchange, store: Transaction) -> None:
+    """Where a DeleteBucket that found no bucket yet has taken the record away meanwhile."""
+    if await store.find(FOREIGN_RESOURCES, exchange.account, bucket_arn(exchange.incoming.bucket)) is None:
+        await _register(gateway, exchange, store)
+
+
+async def _deregister(gateway: Gateway, exchange: Exchange, creation_id: str) -> None:
+    """Unless another request has asked the store for the bucket since that of `creation_id`."""
+
     async def forget(store: Transaction) -> None:
         record = await store.find(
             FOREIGN_RESOURCES, exchange.owner or exchange.account, bucket_arn(exchange.incoming.bucket)
         )
-        if record is not None:
+        if record is not None and record.creation_id == creation_id:
             await deregister_resource(store, record)
 
     await gateway.store.transact(forget)
@@ -132,18 +147,20 @@ async def delete_bucket(gateway: Gateway, exchange: Exchange, judge: Judge) -> w
     """The record goes, with its policy, once the store has no such bucket any more."""
     name = exchange.incoming.bucket
 
-    async def find(store: Transaction) -> str:
+    async def find(store: Transaction) -> tuple[str, str]:
         await judge(store)
-        return (await find_bucket(gateway.gate, store, name)).account
+        owner = (await find_bucket(gateway.gate, store, name)).account
+        record = await store.find(FOREIGN_RESOURCES, owner, bucket_arn(name))
+        return owner, record.creation_id if record is not None else ""
 
-    exchange.owner = await gateway.store.transact(find)
+    exchange.owner, creation_id = await gateway.store.transact(find)
     async with await gateway.backing.send(Outgoing("DELETE", name)) as answer:
         await require_answer(answer, None)
         if answer.status >= 300 and answer.status != 404:
             return await passed_error(answer, exchange.facts.request_id)
         if answer.status == 404 and (await error_of(answer))[0] not in ("NoSuchBucket", ""):
             raise store_failed("the store answers 404 to DeleteBucket, but not that there is no such bucket")
-    await _deregister(gateway, exchange)
+    await _deregister(gateway, exchange, creation_id)
     return web.Response(status=204)
 
 

@@ -16,6 +16,7 @@ from broker.own_roles import OwnRole
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
 from broker.portal.routes import Route
+from broker.portal.sessions import require_session
 from broker.portal.signing_in import FIRST_PAGE
 from broker.portal.taking import is_own_role
 from broker.portal.visit import Visit
@@ -47,6 +48,7 @@ async def choose(portal: Portal, visit: Visit) -> web.Response:
         raise web.HTTPNotFound
 
     async def work(store: Transaction) -> None:
+        await require_session(portal, store, session, visit.facts.now)
         found = await store.find(PORTAL_PREFERENCES, shard_of(subject), subject)
         before = found or PortalPreferences(subject=subject)
         chosen = changed_favourites(before.favourites, arn, is_added=is_added)

@@ -7,6 +7,7 @@ from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
 from broker.portal.routes import Route
 from broker.portal.security import SECURITY
+from broker.portal.sessions import require_session
 from broker.portal.sign_in_records import LOGOUT, begin_record, note_success
 from broker.portal.signing_in import SIGN_IN, without_session
 from broker.portal.visit import Visit
@@ -22,6 +23,7 @@ async def end(portal: Portal, visit: Visit) -> web.Response:
     portal.tools.journal.catch_up()
 
     async def work(store: Transaction) -> list[PortalSession]:
+        await require_session(portal, store, session, visit.facts.now)
         if not chosen:
             return await end_all_sessions(store, session.identity.subject)
         found = await find_sessions(store, session.identity.subject)

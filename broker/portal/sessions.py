@@ -15,7 +15,7 @@ from broker.approvals import require_admitted_person
 from broker.credentials.mint import Mint
 from broker.credentials.portal_sessions import delete_session, session_key
 from broker.credentials.sso_sessions import shard_of
-from broker.errors import Refusal, access_denied
+from broker.errors import Refusal
 from broker.names.ids import TEMPORARY_KEY, access_key_id
 from broker.names.secret import SecretKey
 from broker.portal.cookies import SessionReference, SignInState
@@ -115,13 +115,15 @@ async def _may_still_use_it(portal: Portal, store: Transaction, session: PortalS
 
 
 async def require_session(portal: Portal, store: Transaction, session: PortalSession, now: float) -> None:
-    """Raises AccessDenied where the session was ended since it was found, by a changed password for example.
+    """Raises ExpiredToken where the session was ended since it was found, by a changed password for example.
 
-    For transactions that give something away in the name of the session. Those that write to its partition (codes and
-    promises for clients are there) are committed only if it still is unchanged then.
+    For transactions that write, or give something away, in the name of the session: they are committed only if the
+    session, and what proves its person, still is as it was read.
     """
     if await find_unused_session(portal, store, reference_of(session), now) is None:
-        raise access_denied("Your session has ended. Sign in again.", reason="it ended during the request")
+        message = "Your session has ended. Sign in again."
+        raise Refusal("ExpiredToken", message, reason="the session ended during the request")
+    store.require_unchanged()
 
 
 async def choose_theme(portal: Portal, session: PortalSession, theme: str) -> None:

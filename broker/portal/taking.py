@@ -18,6 +18,7 @@ from broker.operation import Call
 from broker.own_roles import OwnRoles, assume_role_request, find_roles, may_take
 from broker.performing import perform_recorded
 from broker.portal.dependencies import Portal
+from broker.portal.sessions import require_session
 from broker.protocol.shapes.sts import Credentials
 from broker.sealing.claims import SessionClaims
 from broker.sealing.session import open_session
@@ -66,6 +67,7 @@ async def take_role(
     identity = session.identity
 
     async def caller_in(store: Transaction) -> Caller:
+        await require_session(portal, store, session, facts.now)
         if isinstance(identity, FederatedIdentity):
             return await federated_caller(portal.tools.federation, store, identity, role_arn, facts.now)
         return await caller_of(store, session)

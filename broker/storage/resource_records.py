@@ -33,6 +33,7 @@ class ForeignResource(Record, frozen=True, kw_only=True):
     """A resource of another service, by its ARN. `policy` is its resource policy as written, None for none.
 
     `trusted_ids` are the unique ids, at the time of storing, of the ARNs in the policy (`broker.access.trust`).
+    `creation_id` is that of the last CreateBucket that has asked the store for it, "" for none.
     """
 
     account_id: str
@@ -43,6 +44,7 @@ class ForeignResource(Record, frozen=True, kw_only=True):
     trusted_ids: dict[str, str] = {}
     public_access_block: PublicAccessBlock | None = None
     cross_origin_rules: tuple[CrossOriginRule, ...] = ()
+    creation_id: str = ""
 
 
 class ResourceOwner(Record, frozen=True, kw_only=True):

@@ -97,6 +97,7 @@ from broker.storage.lines import Batch, Lines, Turn
 from broker.storage.pauses import Pauses
 from broker.storage.records import Usage
 from broker.storage.transaction import Transaction, commit_view
+from broker.storage.view import View
 from broker.storage.views import Views
 
 __all__ = [
@@ -294,7 +295,9 @@ class Store:
         return answer
 
     async def _write_batch(self, partition: str, batch: Batch) -> None:
-        await commit_view(self.engine, Views(self._cache), partition, batch.view, batch.read)
+        # Which records were read there is not known any more: so nothing may have changed.
+        beside = {other: View(snapshot, is_pinned=True) for other, snapshot in batch.read.items()}
+        await commit_view(self.engine, Views(self._cache), partition, batch.view, beside)
 
     def mark_used(self, account: str, key: str, usage: Usage) -> None:
         """Note that `key` was used; the next `flush_usage` writes it. See `Usage` for the keys."""

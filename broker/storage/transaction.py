@@ -7,6 +7,8 @@ Law:
   unchanged, by the feed of changes or by reading it again, the transaction is rebased on the new revision, else it
   raises Conflict. That others write all the time, elsewhere in the partition, keeps no reader from its answer.
 - A commit succeeds only if, at that moment, everything that the transaction read in the partition is unchanged.
+- Where it is asked for (`require_unchanged`), what was read in partitions that the commit does not write to has to be
+  unchanged, too: that is asked directly before the commit, for no engine commits two partitions at once.
 - Partitions are committed one after another, each all or nothing. Where the process is killed in between, or the next
   partition has changed, the first ones stay committed (and a process that lives raises OutcomeUnknown). The order makes
   that harmless: what is put outside of accounts is committed before the accounts (a code is used up before what it
@@ -43,7 +45,6 @@ from broker.storage.engine import (
     account_partition,
 )
 from broker.storage.lines import Turn
-from broker.storage.partition_snapshot import PartitionSnapshot
 from broker.storage.records import Usage
 from broker.storage.view import Put, View
 from broker.storage.views import MOST_REBASES, Views, conflict
@@ -57,8 +58,8 @@ _AT_ONCE = 200
 class Transaction(msgspec.Struct, eq=False):
     """Reads one state, and writes at the commit. For one request; not to be used after it raised Conflict.
 
-    `_latest` returns the later of a stored usage and a mark of (account, key) that is not yet written. `is_dirty` is
-    true while there are writes to commit.
+    `_latest` returns the later of a stored usage and a mark of (account, key) that is not yet written. `_required` are
+    partitions that have to be as they were read. `is_dirty` is true while there are writes to commit.
     """
 
     _engine: Engine
@@ -66,6 +67,7 @@ class Transaction(msgspec.Struct, eq=False):
     _latest: Callable[[str, str, Usage | None], Usage | None]
     _unconditional: dict[str, dict[str, Put]] = {}
     _turn: Turn | None = None
+    _required: tuple[str, ...] = ()
     is_dirty: bool = False
 
     def beside(self) -> "Transaction":
@@ -226,6 +228,13 @@ class Transaction(msgspec.Struct, eq=False):
         """The answer of `make`, and the sources of it: everything that it has read through this transaction."""
         return await self._views.recorded(make)
 
+    def require_unchanged(self) -> None:
+        """Have the commit raise Conflict where anything that was read so far has changed, in whichever partition.
+
+        For what proves who writes, and is not of the account that is written to.
+        """
+        self._required = tuple(self._views.of)
+
     async def take_turn(self, account: str) -> None:
         """Wait until no other call of this process is writing to the account; the turn ends with the call.
 
@@ -269,7 +278,7 @@ class Transaction(msgspec.Struct, eq=False):
         for partition, view in sorted(written, key=commit_order) if len(written) > 1 else written:
             is_hints = all(put.collection.hint for put in view.writes.values())
             try:
-                await commit_view(self._engine, self._views, partition, view, {})
+                await commit_view(self._engine, self._views, partition, view, self._beside(partition, done))
             except (EngineUnavailable, Conflict) as error:
                 if is_hints and any(name.startswith(ACCOUNTS) for name in done):
                     continue
@@ -281,6 +290,13 @@ class Transaction(msgspec.Struct, eq=False):
                 done.append(partition)
         self._views.of = {}
         self.is_dirty = False
+
+    def _beside(self, partition: str, done: list[str]) -> dict[str, View]:
+        """What has to be unchanged when `partition` is committed after `done`; nothing once an account is committed."""
+        if any(name.startswith(ACCOUNTS) for name in done):
+            return {}
+        views = self._views.of
+        return {one: views[one] for one in self._required if one in views and one not in (partition, *done)}
 
     def make_unconditional(self) -> None:
         """Have the writes made so far committed even where the call is refused: they record that it was tried."""
@@ -333,18 +349,16 @@ class Transaction(msgspec.Struct, eq=False):
 
 
 async def commit_view(
-    engine: Engine, views: Views, partition: str, view: View, beside: Mapping[str, PartitionSnapshot]
+    engine: Engine, views: Views, partition: str, view: View, beside: Mapping[str, View]
 ) -> None:
-    """Commit what is written in `view`, where all that it has read is unchanged.
+    """Commit what is written in `view`, where all that it has read is unchanged, and all that `beside` has read.
 
-    `beside`: snapshots of other partitions, by partition; each of these has to be as its snapshot has it. Raises as
-    `Transaction.commit` does.
+    `beside`: views of other partitions, by partition. Raises as `Transaction.commit` does.
     """
     writes = await _encoded(view.writes)
     for attempt in range(MOST_REBASES):
-        for other, snapshot in beside.items():
-            if await engine.revision(other) != snapshot.revision:
-                raise conflict(other)
+        for other, read in beside.items():
+            await views.require_unchanged(other, read)
         if attempt:  # the last question before the commit: the less comes between, the fewer are faster again
             await views.rebase_for_commit(partition, view)
         expecting = None if view.snapshot is None else view.snapshot.revision

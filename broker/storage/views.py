@@ -188,6 +188,12 @@ class Views:
         else:
             await self.rebase(partition, view)
 
+    async def require_unchanged(self, partition: str, view: View) -> None:
+        """Raises Conflict where what the view has read is not so now."""
+        snapshot = view.snapshot
+        if snapshot is not None and await self.cache.engine.revision(partition) != snapshot.revision:
+            await self.rebase(partition, view)
+
     async def _scan_joined(
         self, partition: str, view: View, before: PartitionSnapshot, listing: Listing
     ) -> list[tuple[str, Any]] | None:

@@ -48,7 +48,11 @@ async def find_pool_keys(
     provider = KnownProvider(COGNITO, WELL_KNOWN[COGNITO], (owner.pool_id,))
     pool = await store.find(IDENTITY_POOLS, owner.account_id, owner.pool_id)
     issuer = await store.find(TOKEN_ISSUERS, owner.account_id)
-    if owner.account_id != account or pool is None or not pool.allow_classic_flow or issuer is None:
+    if owner.account_id != account or pool is None or not pool.allow_classic_flow:
+        return PoolKeys(provider, ())
+    if (
+        issuer is None or not issuer.is_enabled
+    ):  # who turns it off expects that nobody comes in by it any more
         return PoolKeys(provider, ())
     return PoolKeys(provider, verification_keys(issuer, now, federation.issuer.schedule))
 

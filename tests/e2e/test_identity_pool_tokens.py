@@ -88,6 +88,17 @@ def test_without_the_classic_flow_there_is_no_token_and_none_is_taken(scene: Poo
     assert refused(assume, scene=scene, token=token)[1] == "InvalidIdentityToken"
 
 
+def test_without_the_accounts_issuer_there_is_no_token_and_none_is_taken(scene: PoolScene) -> None:
+    identity_id, token = pool_token(scene, scene.token())
+    iam = scene.server.client("iam", scene.account.root)
+    iam.disable_outbound_web_identity_federation()
+    asked = {"IdentityId": identity_id, "Logins": scene.logins(scene.token())}
+    assert refused(scene.app.get_open_id_token, **asked)[1] == "InvalidIdentityPoolConfigurationException"
+    assert refused(assume, scene=scene, token=token)[1] == "InvalidIdentityToken"
+    iam.enable_outbound_web_identity_federation()
+    assert scene.who(assume(scene, token)), "it was not revoked, its issuer was off"
+
+
 def test_a_token_of_one_accounts_pool_is_nothing_in_another_account(scene: PoolScene) -> None:
     _, token = pool_token(scene, scene.token())
     other = account_of(scene.server)

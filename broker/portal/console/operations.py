@@ -7,14 +7,18 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
+from broker.access.caller import Caller
 from broker.errors import Refusal
 from broker.operation import PAGE_OPERATIONS, Operation, find_operation, model
 from broker.performing import perform_declared
 from broker.portal.console.acting import acting_caller
 from broker.portal.dependencies import Portal
 from broker.portal.rendering import see_other
+from broker.portal.sessions import require_session
 from broker.portal.visit import CSRF_FIELD, Visit
+from broker.protocol.redaction import is_reading
 from broker.protocol.request import read_request
+from broker.storage.store import Transaction
 
 OPERATION_FIELD = "do"
 _NONE: Mapping[str, str] = {}
@@ -43,12 +47,18 @@ async def perform_for_page(portal: Portal, visit: Visit, name: str, typed: Any) 
 async def _perform(portal: Portal, visit: Visit, declared: Operation, typed: Any) -> Any:
     session = visit.session
     assert session is not None
+
+    async def caller_in(store: Transaction) -> Caller:
+        if not is_reading(declared.name):
+            await require_session(portal, store, session, visit.facts.now)
+        return await acting_caller(store, session, visit.facts.now)
+
     started, code = portal.timer(), ""
     try:
         return await perform_declared(
             portal.tools,
             replace(visit.facts, service=declared.service),
-            lambda store: acting_caller(store, session, visit.facts.now),
+            caller_in,
             declared,
             typed,
         )

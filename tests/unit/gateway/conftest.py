@@ -27,7 +27,12 @@ DOMAIN = "s3.example.org"
 
 
 class RecordingStore:
-    """Answers everything with 200, and remembers requests and how much of their bodies arrived whole."""
+    """Answers everything with 200, and remembers requests and how much of their bodies arrived whole.
+
+    `reply` answers instead, where it is given.
+    """
+
+    reply = None
 
     def __init__(self):
         self.seen = []
@@ -39,6 +44,8 @@ class RecordingStore:
         except (web.RequestPayloadError, ConnectionError):
             body = None  # it broke off: no store keeps that
         self.seen.append((request.method, request.raw_path, _lowered(request.headers), body))
+        if self.reply is not None:
+            return await self.reply(request)
         return web.Response(status=self.status, headers=self.headers, body=self.body)
 
     @property

@@ -1,5 +1,7 @@
 """A session that is ended while its form is still arriving allows nothing any more, and does nothing."""
 
+import contextlib
+import json
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 from typing import Any
@@ -8,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 from msgspec.structs import replace
 
 from broker.access.login_clients import SAME_DEVICE
@@ -16,14 +19,26 @@ from broker.credentials.sso_clients import ACCOUNT_ACCESS, Client, register
 from broker.credentials.sso_devices import find_waiting, start_device
 from broker.credentials.sso_sessions import shard_of
 from broker.errors import Refusal
-from broker.portal import authorize, device, login
+from broker.portal import authorize, device, favourites, login, own_sessions, security
 from broker.portal.application import make_application
+from broker.portal.console.operations import perform
 from broker.portal.cookies import SignInState, cookie_line, open_cookie
 from broker.portal.dependencies import Portal
 from broker.portal.sessions import choose_theme, find_session, new_session, put_session, reference_of
+from broker.portal.taking import take_role
 from broker.portal.visit import Visit
 from broker.storage.portal_records import IamUserIdentity, PortalSession
-from broker.storage.store import SSO_CODES, SSO_SESSIONS, USERS, Transaction
+from broker.storage.records import Role
+from broker.storage.store import (
+    GROUPS,
+    MFA_DEVICES,
+    PORTAL_PREFERENCES,
+    ROLES,
+    SSO_CODES,
+    SSO_SESSIONS,
+    USERS,
+    Transaction,
+)
 from tests.unit.portal.conftest import ACCOUNT, NOW, World, facts
 
 HOST = "access.example.com"
@@ -88,10 +103,11 @@ class Scene:
         match = await make_application(self.portal).router.resolve(request)
         return await match.handler(request)
 
-    def visit(self, target: str) -> Visit:
+    def visit(self, target: str, fields: dict[str, str] = ALLOW) -> Visit:
         """One whose form has just arrived."""
-        form = {**ALLOW, "user_code": self.user_code}
-        request: web.Request = make_mocked_request("POST", target)
+        form = {**fields, "user_code": self.user_code}
+        matched = UrlMappingMatchInfo({"account": ACCOUNT, "role": "reader"}, None)  # type: ignore[arg-type]
+        request: web.Request = make_mocked_request("POST", target, match_info=matched)
         return Visit(request, facts(), f"http://{HOST}", session=self.session, form=form)
 
     async def given(self) -> int:
@@ -149,7 +165,7 @@ async def test_a_session_that_was_ended_after_its_form_was_read_allows_no_client
     await scene.end()
     with pytest.raises(Refusal, match="Your session has ended") as refused:
         await DECISIONS[name](scene.portal, scene.visit(scene.targets[name]))
-    assert refused.value.code == "AccessDenied"
+    assert refused.value.code == "ExpiredToken"
     assert await scene.given() == 0
     assert await scene.waits()
 
@@ -213,3 +229,112 @@ async def test_who_signs_in_again_after_a_lost_form_comes_back_to_its_page(
     state = open_cookie(scene.world.broker.mint.keyring(), cookie, SignInState, NOW)
     assert state is not None
     assert (state.wanted, state.identity) == (wanted, None)
+
+
+async def written(scene: Scene) -> tuple[object, ...]:
+    """What the forms below would change."""
+    store = scene.world.broker.store.transaction()
+    alice = await store.find(USERS, ACCOUNT, "alice")
+    assert alice is not None
+    preferences = await store.find(
+        PORTAL_PREFERENCES, shard_of(scene.session.identity.subject), scene.session.identity.subject
+    )
+    keys, devices = alice.access_key_ids, await store.scan(MFA_DEVICES, ACCOUNT)
+    return keys, tuple(devices), await store.find(GROUPS, ACCOUNT, "readers"), preferences
+
+
+async def create_group(portal: Portal, visit: Visit) -> web.Response:
+    """As the forms of the console do."""
+    await perform(portal, visit, "CreateGroup", {"GroupName": "readers"})
+    return web.Response()
+
+
+WRITES: dict[str, tuple[Any, dict[str, str]]] = {
+    "access key": (security.act, {"do": "CreateAccessKey"}),
+    "device": (security.act, {"do": "CreateVirtualMFADevice", "VirtualMFADeviceName": "phone"}),
+    "group": (create_group, {}),
+    "favourite": (favourites.choose, {"add": f"{ACCOUNT}/reader"}),
+}
+
+
+@pytest.fixture
+async def reader(scene: Scene) -> Role:
+    """A role that alice may take."""
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
+    role = Role(
+        account_id=ACCOUNT,
+        role_name="reader",
+        role_id="AROAREADER0000000000A",
+        created_at=1,
+        assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": trust}),
+    )
+
+    async def work(store: Transaction) -> None:
+        store.put(ROLES, ACCOUNT, role)
+
+    await scene.world.broker.store.transact(work)
+    return role
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_session_that_lives_writes(scene: Scene, name: str) -> None:
+    before = await written(scene)
+    answer, form = WRITES[name]
+    assert (await answer(scene.portal, scene.visit("/", form))).status in (200, 303)
+    assert await written(scene) != before
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_session_that_was_ended_after_its_form_was_read_writes_nothing(
+    scene: Scene, name: str
+) -> None:
+    before = await written(scene)
+    await scene.end()
+    answer, form = WRITES[name]
+    with contextlib.suppress(Refusal):
+        assert (await answer(scene.portal, scene.visit("/", form))).status == 403
+    assert await written(scene) == before
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_session_that_is_ended_before_its_commit_writes_nothing(
+    scene: Scene, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, commit, is_first = await written(scene), Transaction.commit, iter([True])
+
+    async def end_and_commit(transaction: Transaction) -> None:
+        if next(is_first, False):
+            await scene.end()
+        await commit(transaction)
+
+    monkeypatch.setattr(Transaction, "commit", end_and_commit)
+    answer, form = WRITES[name]
+    with contextlib.suppress(Refusal):
+        assert (await answer(scene.portal, scene.visit("/", form))).status == 403
+    assert next(is_first, False) is False
+    assert await written(scene) == before
+
+
+async def test_a_session_that_was_ended_after_its_form_was_read_ends_no_other(scene: Scene) -> None:
+    other = new_session(scene.portal, facts(), scene.session.identity, SignInState("", int(NOW)))
+
+    async def begin(store: Transaction) -> None:
+        put_session(store, other, scene.portal.idle_seconds)
+
+    await scene.end()
+    await scene.world.broker.store.transact(begin)
+    with pytest.raises(Refusal, match="Your session has ended"):
+        await own_sessions.end(scene.portal, scene.visit("/security/sessions", {}))
+    assert await find_session(scene.portal, reference_of(other), NOW) is not None
+
+
+async def test_a_session_that_was_ended_after_its_form_was_read_gets_no_credentials(
+    scene: Scene, reader: Role
+) -> None:
+    assert (await take_role(scene.portal, scene.session, facts(), reader.arn, 900)).session_token
+    await scene.end()
+    with pytest.raises(Refusal, match="Your session has ended"):
+        await take_role(scene.portal, scene.session, facts(), reader.arn, 900)

@@ -166,7 +166,7 @@ class RedisEngine:
 
     async def changes(self, partition: str, since: Revision) -> Changes | None:
         keys = [revision_key(partition), index_key(partition, "changes")]
-        async with translated_errors():
+        async with translated_errors(), asyncio.timeout(self._timeout):
             latest, *entries = await self._retry_once(self._run, CHANGES, keys, [since.number])
             await self._revisions.note_read(partition, parse_revision(latest))
         changes = changes_since(since, [parse_entry(entry) for entry in entries])
@@ -184,14 +184,11 @@ class RedisEngine:
         for write in writes:
             keys.append(value_key(partition, write.key))
             arguments += [write.key.encode(), expiry_argument(write), write.value or b""]
+        begun = asyncio.get_running_loop().time()
         async with translated_errors():
             if not (expecting and expecting.number) and partition not in self._listed:
-                # In another slot, so before the commit, not in it: `partitions` skips names without a revision.
-                _, reached = await self._run_and_wait(LIST_PARTITION, [PARTITIONS], [partition])
-                if reached < self._replicas:
-                    raise EngineUnavailable(f"redis: {self._not_replicated(reached)}")
-                self._listed.add(partition)
-            is_committed, answer = await self._commit(keys, arguments)
+                await self._list(partition, begun)
+            is_committed, answer = await self._commit(keys, arguments, begun)
         revision = parse_revision(answer)
         if not is_committed:
             raise Conflict(f"{partition}: at revision {revision}, not {expecting}")
@@ -259,10 +256,19 @@ class RedisEngine:
         self._revisions.close()
         await self._client.aclose()
 
-    async def _commit(self, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[int, bytes]:
-        loop = asyncio.get_running_loop()
-        in_progress: asyncio.Future[None] = loop.create_future()
-        begun = loop.time()
+    async def _list(self, partition: str, begun: float) -> None:
+        """In another slot, so before the commit, not in it: `partitions` skips names without a revision."""
+        async with asyncio.timeout_at(begun + self._timeout * _ANSWER_SHARE):
+            _, reached = await self._run_and_wait(LIST_PARTITION, [PARTITIONS], [partition])
+        if reached < self._replicas:
+            raise EngineUnavailable(f"redis: {self._not_replicated(reached)}")
+        self._listed.add(partition)
+
+    async def _commit(
+        self, keys: Sequence[str], arguments: Sequence[Argument], begun: float
+    ) -> tuple[int, bytes]:
+        """`begun`: since when the time limit counts, by the event loop's clock."""
+        in_progress: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._committing.add(in_progress)
         try:
             async with asyncio.timeout_at(begun + self._timeout * _ANSWER_SHARE):

@@ -4,6 +4,7 @@ Each new connection asks the sentinels for the master. A connection to a server 
 there may be another master by now: the old one has become a replica, or has lost its replicas.
 """
 
+from copy import copy
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -30,6 +31,20 @@ class _Connection(SentinelManagedConnection):
                 raise
             await self.disconnect()
             raise RedisConnectionError("the master has lost its replicas, and may not write") from error
+
+
+class _Sentinels(Sentinel):
+    async def discover_master(self, service_name: str) -> Any:
+        """The address of the master.
+
+        redis-py puts the sentinel that names it at the beginning of the list, as if the list were still as it was
+        before. Of calls at the same time one would overwrite a sentinel that another has moved: it is asked no more.
+        """
+        own = copy(self)
+        own.sentinels = list(self.sentinels)
+        address = await Sentinel.discover_master(own, service_name)
+        self.sentinels = own.sentinels
+        return address
 
 
 class _TlsConnection(_Connection, SentinelManagedSSLConnection):
@@ -69,7 +84,7 @@ def sentinel_client(url: str, options: dict[str, Any]) -> Any:
         **_tls_files(query, is_tls=scheme.startswith("rediss")),
     }
     timeouts = {key: value for key, value in shared.items() if key != "max_connections"}
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+    sentinel = _Sentinels(  # type: ignore[no-untyped-call]
         [_address(host) for host in hosts.split(",")], sentinel_kwargs=timeouts
     )
     is_tls = shared.pop("ssl")

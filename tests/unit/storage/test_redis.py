@@ -456,6 +456,39 @@ async def test_more_partitions_are_listed_than_are_read_within_one_time_limit(
     await engine.close()
 
 
+async def test_the_first_commit_of_a_partition_which_is_listed_before_fails_in_time(
+    redis_server: RedisServer,
+) -> None:
+    class SlowScripts(RedisEngine):
+        async def _run_and_wait(self, *arguments: Any) -> Any:
+            await asyncio.sleep(0.7)
+            return await super()._run_and_wait(*arguments)
+
+    engine = SlowScripts(redis_server.url, os.urandom, timeout=1.0)
+    began = time.monotonic()
+    with pytest.raises(EngineUnavailable):
+        await engine.commit(HERE, [Write("a", b"1")], None)
+    assert time.monotonic() - began < 1.0 + 0.5
+    await engine.close()
+
+
+async def test_changes_that_replicas_have_to_confirm_are_refused_in_time(redis_server: RedisServer) -> None:
+    class SlowConfirmation(RedisEngine):
+        async def _find_unconfirmed(self, partitions: list[str]) -> dict[str, EngineUnavailable]:
+            await asyncio.sleep(2.0)
+            return {}
+
+    before = RedisEngine(redis_server.url, os.urandom)
+    first = await commit_times(before, 1, b"1")
+    await before.close()
+    engine = SlowConfirmation(redis_server.url, os.urandom, timeout=0.5, replicas=1)
+    began = time.monotonic()
+    with pytest.raises(EngineUnavailable, match="no answer came in time"):
+        await engine.changes(HERE, first)
+    assert time.monotonic() - began < 0.5 + 0.5
+    await engine.close()
+
+
 async def test_a_revision_that_is_gone_before_it_is_confirmed_is_not_blamed_on_replicas(
     redis_server: RedisServer,
 ) -> None:

@@ -149,6 +149,9 @@ addEventListener("submit", (event) => {
   const operation = form.querySelector('input[name="do"]')?.value ?? "";
   sessionStorage.setItem(PLACE, JSON.stringify({ path: location.pathname, top: scrollY, operation }));
 });
+addEventListener("pageshow", (event) => {
+  if (event.persisted) for (const form of document.forms) delete form.dataset.sent; // the way back leads to the same page
+});
 const place = JSON.parse(sessionStorage.getItem(PLACE));
 sessionStorage.removeItem(PLACE);
 if (place?.path === location.pathname && !location.hash && !document.querySelector("[role=alert]")) {

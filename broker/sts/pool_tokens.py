@@ -50,9 +50,8 @@ async def find_pool_keys(
     issuer = await store.find(TOKEN_ISSUERS, owner.account_id)
     if owner.account_id != account or pool is None or not pool.allow_classic_flow:
         return PoolKeys(provider, ())
-    if (
-        issuer is None or not issuer.is_enabled
-    ):  # who turns it off expects that nobody comes in by it any more
+    # Who turns the issuer off expects that nobody comes in by it any more.
+    if issuer is None or not issuer.is_enabled:
         return PoolKeys(provider, ())
     return PoolKeys(provider, verification_keys(issuer, now, federation.issuer.schedule))
 

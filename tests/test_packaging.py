@@ -24,9 +24,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True).stdout
-    for name in filter(
-        None, files.decode().split("\0")
-    ):  # built of a copy: setuptools writes beside the sources
+    # Built of a copy: setuptools writes beside the sources.
+    for name in filter(None, files.decode().split("\0")):
         if (ROOT / name).is_file():
             copy = folder / "tree" / name
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -88,9 +88,8 @@ class ClusterClient(RedisCluster):
             is_asking = follows_ask and type(first) is AskError
             if isinstance(first, MovedError):
                 await self.initialize()
-                with suppress(
-                    KeyError
-                ):  # the slots do not have it, as they were just read: `_node_of` says so
+                # Where the slots do not have it, as they were just read, `_node_of` says so.
+                with suppress(KeyError):
                     await self.nodes_manager.move_slot(first)
             if (is_moving(first) and not is_asking) or redirections > _MOST_AT_ONCE:
                 await asyncio.sleep(_PAUSE)

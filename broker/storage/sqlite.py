@@ -271,9 +271,8 @@ class SqliteEngine:
         self._is_closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, _CLOSE_TIMEOUT)
-        if (
-            self._thread.is_alive()
-        ):  # it waits for the lock or the disk; it is a daemon and ends with the process
+        if self._thread.is_alive():
+            # It waits for the lock or the disk; it is a daemon, and ends with the process.
             for commit in self._waiting:
                 commit.abandon(self._path)
             return

@@ -259,10 +259,8 @@ def test_only_a_host_of_the_settings_has_these_pages_and_only_for_its_proxy(scen
     assert send(scene.forward, "GET", path, forged).status == 403
     assert send(scene.forward, "GET", path, [("Host", scene.host)]).status == 302
     assert send(scene.forward, "POST", path, [("Host", scene.host)]).status == 403
-    for scheme, status in (
-        ("http", 403),
-        ("https", 302),
-    ):  # no cookie of TLS where the browser did not speak it
+    # No cookie of TLS where the browser did not speak it.
+    for scheme, status in (("http", 403), ("https", 302)):
         headers = [("Host", scene.secure), ("X-Forwarded-Proto", scheme)]
         assert send(scene.forward, "GET", path, headers).status == status
     host, _, port = scene.forward.partition(":")

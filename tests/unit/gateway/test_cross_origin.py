@@ -213,11 +213,8 @@ async def test_a_preflight_needs_no_signature_and_reaches_no_store(stack):
         answer = await asked_first(stack, path, *asking)
         assert answer.startswith(b"HTTP/1.1 200")
         assert f"Access-Control-Allow-Origin: {SHOP}".encode() in answer
-    for path in (
-        "/other/key",
-        "/nobodys/key",
-        "/",
-    ):  # that one has no rules, and this one no owner, looks the same
+    # That one has no rules, and this one no owner: it looks the same.
+    for path in ("/other/key", "/nobodys/key", "/"):
         status, body = parsed(await asked_first(stack, path, *asking))
         assert (status, code_of(body)) == (403, "AccessForbidden")
         assert b"CORS is not enabled for this bucket" in body

@@ -90,15 +90,17 @@ def test_what_is_changed_removed_or_added_is_invalid(trails: Trails) -> None:
     assert f"{changed}\tINVALID: hash value doesn't match" in text
     assert f"{removed}\tINVALID: not found" in text
 
-    digests = trails.keys(bucket, "Digest")
-    middle = store.get_object(Bucket=bucket, Key=digests[1])
-    store.delete_object(Bucket=bucket, Key=digests[1])
+    *_, named, last = trails.keys(bucket, "Digest")
+    removed_digest = store.get_object(Bucket=bucket, Key=named)
+    store.delete_object(Bucket=bucket, Key=named)  # the last one names it as the one before
     # One that is added after the last: it has no signature of the account's key.
-    added = digests[-1].replace(digests[-1][-24:-8], time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-    store.put_object(Bucket=bucket, Key=added, Body=middle["Body"].read(), Metadata=middle["Metadata"])
+    while (added := last.replace(last[-24:-8], time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))) <= last:
+        time.sleep(0.1)  # the names have seconds
+    content = removed_digest["Body"].read()
+    store.put_object(Bucket=bucket, Key=added, Body=content, Metadata=removed_digest["Metadata"])
     status, text = trails.validate(account, arn)
     assert status == 1
-    assert f"{digests[1]}\tINVALID: not found" in text
+    assert f"{named}\tINVALID: not found" in text
     assert f"{added}\tINVALID: has been moved" in text
 
 

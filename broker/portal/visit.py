@@ -88,7 +88,7 @@ async def find_visitor(portal: Portal, visit: Visit) -> Visit:
 async def find_session_again(portal: Portal, visit: Visit) -> Visit:
     """The same with the session as it is now, None where it has ended: a form may take long to arrive.
 
-    Whoever has a person's cookie could else hold a form back, and complete it after the person changed the password.
+    Otherwise a person's cookie would let a form be held back, and completed after the person changed the password.
     """
     if visit.session is None:
         return visit

@@ -43,7 +43,7 @@ class Batch(msgspec.Struct, eq=False):
 
 
 class _Line(msgspec.Struct, eq=False):
-    """`size` counts those who stand in it; `is_awaited`: nobody may, but those whose batch has lost are to come again.
+    """`size` counts the callers in it; `is_awaited`: those whose batch has lost will come again, if there are none now.
 
     `most` is how many calls a batch takes in. Each batch that loses to another process halves it, so that one of
     them comes soon enough to be written, however long the line is; each that is written makes it four times as many.
